@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Awala: messages between apps, with and without the Internet."""
