@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""How long things are valid, and when they are renewed (rules §2)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+CLOCK_TOLERANCE: Final = timedelta(hours=2)
+"""How far the clocks of two honest nodes may be apart (RS-000)."""
+
+BACKDATING: Final = timedelta(hours=3)
+"""How far in the past validity begins in what we issue and send."""
+
+MAX_CERTIFICATE_LIFE: Final = timedelta(days=180)
+"""The longest life of a certificate that we issue (RS-002)."""
+
+GATEWAY_LIFE: Final = MAX_CERTIFICATE_LIFE
+"""Life of a gateway's certificate, self-issued or issued to a private gateway."""
+
+INTERNET_GATEWAY_RENEWAL_INTERVAL: Final = timedelta(days=30)
+"""How often an Internet gateway renews its self-issued certificate."""
+
+RENEWAL_THRESHOLD: Final = timedelta(days=90)
+"""How much life is left when private gateways, endpoints and CDA issuers renew theirs."""
+
+CARGO_DELIVERY_AUTHORIZATION_ISSUER_LIFE: Final = MAX_CERTIFICATE_LIFE
+"""Life of the self-issued certificate that a private gateway issues CDAs under."""
+
+CARGO_DELIVERY_AUTHORIZATION_LIFE: Final = timedelta(days=90)
+"""Life of a CDA, and of the CCA that carries it."""
+
+MAX_MESSAGE_LIFE: Final = timedelta(days=180)
+"""The longest time from creation to expiry of a message: 15 552 000 seconds (RS-001)."""
