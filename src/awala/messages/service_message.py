@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""The service message: what an app sends, and the plaintext of every parcel (rules §1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from awala.asn1 import Octets, der
+from awala.messages.errors import InvalidMessageError, reading
+from awala.messages.limits import MAX_SERVICE_MESSAGE
+from awala.messages.structure import octets_field, sequence_fields, text_content, text_field
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMessage:
+    """Content and its type, in DER rather than in the binary layout of RS-000, which nobody speaks."""
+
+    type: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, data: Octets) -> ServiceMessage:
+        """Read a service message; raise `MalformedMessageError`."""
+        with reading("service message"):
+            fields = sequence_fields(data, 2)
+            return cls(text_field(fields[0], 0, "type"), octets_field(fields[1], 1, "content"))
+
+    def serialize(self) -> bytes:
+        """Return the message in DER.
+
+        Raises `InvalidMessageError` if it would take more than 8 256 501 octets (rules §1) or has a
+        type besides printable ASCII.
+        """
+        serialization = der.sequence(
+            der.implicit(0, text_content(self.type, "type")), der.implicit(1, self.content)
+        )
+        if len(serialization) > MAX_SERVICE_MESSAGE:
+            raise InvalidMessageError(f"The service message is larger than {MAX_SERVICE_MESSAGE} octets")
+        return serialization
