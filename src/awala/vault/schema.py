@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The tables of a vault. Times are microseconds since 1970 in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE protection (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        salt BLOB NOT NULL,
+        cost INTEGER NOT NULL,
+        block_size INTEGER NOT NULL,
+        parallelism INTEGER NOT NULL,
+        wrapped_key BLOB NOT NULL
+    );
+    CREATE TABLE identity_keys (
+        label TEXT NOT NULL PRIMARY KEY,
+        private_key BLOB NOT NULL
+    );
+    CREATE TABLE certification_paths (
+        purpose TEXT NOT NULL,
+        subject_id TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        expiry INTEGER NOT NULL,
+        encoding BLOB NOT NULL,
+        PRIMARY KEY (purpose, subject_id, digest)
+    );
+    CREATE INDEX certification_paths_by_expiry ON certification_paths (expiry);
+    CREATE TABLE records (
+        namespace TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (namespace, key)
+    );
+    CREATE TABLE own_session_keys (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        own_id TEXT NOT NULL,
+        key_id BLOB NOT NULL,
+        peer_id TEXT,
+        private_key BLOB NOT NULL,
+        created INTEGER NOT NULL,
+        until INTEGER,
+        proven INTEGER NOT NULL DEFAULT 0,
+        superseded_at INTEGER,
+        UNIQUE (own_id, key_id)
+    );
+    CREATE INDEX own_session_keys_by_peer ON own_session_keys (own_id, peer_id, sequence);
+    CREATE INDEX own_session_keys_by_until ON own_session_keys (until) WHERE until IS NOT NULL;
+    CREATE INDEX own_session_keys_by_superseded ON own_session_keys (superseded_at)
+        WHERE superseded_at IS NOT NULL;
+    CREATE TABLE peer_session_keys (
+        own_id TEXT NOT NULL,
+        peer_id TEXT NOT NULL,
+        key_id BLOB NOT NULL,
+        public_key BLOB NOT NULL,
+        as_of INTEGER NOT NULL,
+        PRIMARY KEY (own_id, peer_id)
+    );
+    """,
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return the form in which a time is stored; it is exact."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_datetime(microseconds: int) -> datetime:
+    """Return the time that was stored."""
+    return _EPOCH + microseconds * _MICROSECOND
