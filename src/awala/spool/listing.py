@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""The SQLite spool's look-ups: functions of a connection, one transaction each."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from awala.spool import statements as sql
+from awala.spool.codec import Row, to_item, to_micros
+from awala.spool.intake import find
+from awala.spool.model import Carrier, Hop, Item
+from awala.spool.room import rank
+from awala.spool.schema import BY_CARGO, READY, WAITING
+
+__all__ = [
+    "acknowledge",
+    "body",
+    "due",
+    "end_waiting",
+    "erase_expired",
+    "hops",
+    "next_due",
+    "snapshot",
+    "to_item",
+    "without_row",
+]
+
+_QUEUES = (READY, WAITING, BY_CARGO)
+_BEFORE_ALL = {"rank": -1, "created": 0, "key": 0}
+
+Leased = set[tuple[int, int]]
+"""Keys and versions that are reserved."""
+
+
+def _place(row: Row) -> tuple[int, int, int]:
+    return row[7], row[8], row[0]
+
+
+def due(
+    connection: sqlite3.Connection, *, hop: Hop, now: int, carrier: Carrier, limit: int
+) -> list[Row] | None:
+    """List the due items of a hop in order, or return None if `end_waiting` must be called first."""
+    values = {"lane": hop.lane, "name": hop.name, "now": now, "limit": limit, "carriers": carrier.value}
+    if carrier is Carrier.ONLINE:
+        if connection.execute(sql.HAS_WAITING, values).fetchone() is not None:
+            return None
+        return connection.execute(sql.DUE, values | {"queue": READY}).fetchall()
+    lists = (connection.execute(sql.DUE, values | {"queue": queue}) for queue in _QUEUES)
+    return list(itertools.islice(heapq.merge(*lists, key=_place), limit))
+
+
+def end_waiting(connection: sqlite3.Connection, *, hop: Hop, now: int, limit: int) -> int:
+    """Move items whose time has come into the order of hand-over; return how many."""
+    values = {"lane": hop.lane, "name": hop.name, "now": now, "limit": limit}
+    return connection.execute(sql.END_WAITING, values).rowcount
+
+
+def snapshot(
+    connection: sqlite3.Connection, *, hop: Hop, now: int, budget: int, after: Item | None
+) -> list[Row]:
+    """List items for a cargo, in order, behind ``after``, up to ``budget`` octets but at least one."""
+    behind = (
+        _BEFORE_ALL
+        if after is None
+        else {"rank": rank(after.priority, after.size), "created": to_micros(after.created), "key": after.key}
+    )
+    rows: list[Row] = []
+    octets = 0
+    values = {"lane": hop.lane, "name": hop.name, "now": now, "carriers": Carrier.CARGO.value, **behind}
+    lists = (connection.execute(sql.BEHIND, values | {"queue": queue}) for queue in _QUEUES)
+    for row in heapq.merge(*lists, key=_place):
+        octets += row[10]
+        if rows and octets > budget:
+            break
+        rows.append(row)
+    return rows
+
+
+def body(connection: sqlite3.Connection, *, item: Item) -> tuple[str | None, int, bytes | None] | None:
+    """Return file, size and octets of a version (one of file and octets is None), or None if it is gone."""
+    row: tuple[str | None, int, bytes | None] | None = connection.execute(
+        sql.BODY, (item.key, item.version)
+    ).fetchone()
+    return row
+
+
+def acknowledge(
+    connection: sqlite3.Connection, *, identity: bytes, hop: Hop, now: int
+) -> tuple[int, str | None] | None:
+    """Release what an acknowledgement names; return its key and file, or None if it released nothing."""
+    found = find(connection, identity)
+    if (
+        found is None
+        or found.key is None
+        or found.expiry <= now
+        or found.offered is None
+        or (found.lane, found.name) != (hop.lane, hop.name)
+    ):
+        return None
+    if found.offered != found.version:  # only a replaced version had left
+        connection.execute(sql.FORGET_OFFER, (found.key,))
+        return None
+    connection.execute(sql.REMOVE, (found.key, found.version)).fetchall()
+    return found.key, found.file
+
+
+def hops(connection: sqlite3.Connection, *, lane: str, now: int, held: Mapping[str, Leased]) -> list[str]:
+    """List the names of a lane's hops that have an item due on-line which is not in ``held``."""
+    names: list[str] = [name for (name,) in connection.execute(sql.HOPS, {"lane": lane, "now": now})]
+    return [
+        name
+        for name in names
+        if name not in held or _has_other(connection, Hop(lane, name), now=now, held=held[name])
+    ]
+
+
+def _has_other(connection: sqlite3.Connection, hop: Hop, *, now: int, held: Leased) -> bool:
+    values = {"lane": hop.lane, "name": hop.name, "now": now, "limit": len(held) + 1}
+    return any(row not in held for row in connection.execute(sql.DUE_AT_HOP, values))
+
+
+def next_due(
+    connection: sqlite3.Connection, *, lane: str, now: int, held: Mapping[str, Leased]
+) -> int | None:
+    """Return ``now`` if an item of the lane is due that is not in ``held``, else when one will be."""
+    if hops(connection, lane=lane, now=now, held=held):
+        return now
+    due_at: int | None = connection.execute(sql.NEXT_DUE, {"lane": lane, "now": now}).fetchone()[0]
+    return due_at
+
+
+def erase_expired(
+    connection: sqlite3.Connection, *, now: int, limit: int
+) -> tuple[int, list[tuple[int, str | None]]]:
+    """Erase up to ``limit`` expired seen rows and their items; return how many, and which items."""
+    expired = connection.execute(sql.EXPIRED, (now, limit)).fetchall()
+    erased: list[tuple[int, str | None]] = []
+    for _, key in expired:
+        erased += connection.execute(sql.ERASE_ITEM, (key,)).fetchall()
+    connection.executemany(sql.ERASE_SEEN, [(identity,) for identity, _ in expired])
+    return len(expired), erased
+
+
+def without_row(connection: sqlite3.Connection, *, names: Sequence[str]) -> list[str]:
+    """Return those names of files that no item has."""
+    return [name for name in names if connection.execute(sql.HAS_FILE, (name,)).fetchone() is None]
