@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""The limits and times of CogRPC (rules §1 and §6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COURIER_PORT: Final = 21473
+"""The TCP port on which couriers listen (RS-008)."""
+
+MAX_CARGO: Final = 9_437_184
+"""Octets of a RAMF message that is accepted (rules §1)."""
+
+MAX_MESSAGE: Final = MAX_CARGO + 256
+"""Octets of a gRPC message that is accepted: a cargo, its id and the framing."""
+
+MAX_DELIVERY_ID: Final = 200
+"""Octets of a delivery id, in UTF-8; deployed peers use 36."""
+
+MAX_FIELDS: Final = 64
+"""Fields in one message, unknown ones included."""
+
+MAX_METADATA_SOFT: Final = 8192
+"""Octets of metadata that are always accepted (rules §6)."""
+
+MAX_METADATA: Final = 16_384
+"""Octets of metadata above which a call is always refused (rules §6)."""
+
+MAX_EMITTED_METADATA: Final = 5400
+"""Octets of the authorization value that we send: deployed servers accept 6000 in all (rules §6)."""
+
+CALLS_PER_CONNECTION: Final = 3
+"""Calls that one connection may have open."""
+
+CALLS_PER_SERVER: Final = 64
+"""Calls that one server has open, for each may hold two cargoes in memory."""
+
+CONNECTION_AGE: Final = 15 * 60.0
+"""Seconds after which a connection is asked to end."""
+
+CONNECTION_GRACE: Final = 30.0
+"""Seconds that calls have to end once their connection is too old."""
+
+CONNECTION_IDLE: Final = 10.0
+"""Seconds after which a connection without a call is closed."""
+
+ACK_HOLD: Final = 0.3
+"""Seconds that an acknowledgement waits for the next cargo: deployed senders stop when nothing is pending."""
+
+DEADLINE_MARGIN: Final = 0.5
+"""Seconds before the client's deadline at which a collection stops (rules §6)."""
+
+COURIER_ACK_WAIT: Final = 30.0
+"""Seconds that a courier waits for acknowledgements after its last cargo."""
+
+GATEWAY_ACK_WAIT: Final = 0.5
+"""Seconds that an Internet gateway listens for acknowledgements after its last cargo."""

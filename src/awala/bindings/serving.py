@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: MIT
+"""Runs an ASGI application on a TCP port with uvicorn, from our own code.
+
+Signals, lifespan and logging stay with whoever composes the node; a server ends by ``drain`` or by
+leaving its context, always within a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Final
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from awala.base.errors import ConfigurationError
+
+MAX_HEADER_SIZE: Final = 16 * 1024
+"""Octets of a request line and its headers, together; the last KiB may be refused already."""
+
+HEADER_TIMEOUT: Final = 10.0
+"""Seconds within which a new connection has to bring the headers of its first request."""
+
+KEEP_ALIVE: Final = 30
+"""Seconds that an idle connection is kept."""
+
+DEFAULT_GRACE: Final = 5
+"""Seconds that running requests get to end when a server is drained."""
+
+IDLE_CLOSE: Final = 0.25
+"""Seconds that idle connections get to close in order when a server is drained."""
+
+MAX_PORT: Final = 65535
+
+_HEADER_PIECE: Final = 1024  # octets
+
+_DATE_INTERVAL: Final = 1.0  # the Date header has a resolution of one second
+
+_log = logging.getLogger(__name__)
+
+
+def split_address(address: str, *, default_port: int | None = None) -> tuple[str, int]:
+    """Split ``host:port``, ``[v6]:port`` or, with ``default_port``, a bare host.
+
+    Raises:
+        ConfigurationError: it is neither.
+
+    """
+    host, colon, port = address.rpartition(":")
+    if (not colon or address.endswith("]")) and default_port is not None:
+        host, port = address, str(default_port)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        host = ""
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
+        raise ConfigurationError(f"Not a host and a port: {address!r}")
+    return host, int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """Write a host and a port as ``split_address`` reads them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _BoundedH11Protocol(H11Protocol):
+    """Bounds the headers of a request strictly, and the time in which the first ones have to come."""
+
+    _header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._header_timer = self.loop.call_later(HEADER_TIMEOUT, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # h11 checks the size of headers only while they are incomplete, so they are fed bit by bit.
+        while len(data) > _HEADER_PIECE and self.conn.their_state is h11.IDLE:
+            super().data_received(data[:_HEADER_PIECE])
+            data = data[_HEADER_PIECE:]
+            if self.transport.is_closing():
+                return
+        super().data_received(data)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.conn.their_state is not h11.IDLE:
+            self._cancel_timer()
+
+    def _cancel_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _give_up(self) -> None:
+        self._header_timer = None
+        self.transport.abort()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server without its signal handlers, and told to stop by an event instead of polling."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: they belong to the program."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Keep the Date header fresh until the end is asked for."""
+        while not self.should_exit:
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _DATE_INTERVAL)
+
+    def stop(self) -> None:
+        """Ask for the end."""
+        self.should_exit = True
+        self._stop.set()
+
+    def close_listeners(self) -> None:
+        """Accept no more connections."""
+        for server in getattr(self, "servers", ()):
+            server.close()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any request is being answered."""
+        return bool(self.server_state.tasks)
+
+    def abort_connections(self) -> None:
+        """Cut what is still connected after the grace."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+class Server:
+    """A running server, as ``serve`` hands it out.
+
+    Attributes:
+        address: where it accepts connections: ``127.0.0.1:43211``, with the real port.
+
+    """
+
+    def __init__(
+        self,
+        address: str,
+        server: _Uvicorn,
+        task: asyncio.Task[None],
+        on_drain: Callable[[], Awaitable[None]] | None,
+        grace: float,
+    ) -> None:
+        self.address = address
+        self._server = server
+        self._task = task
+        self._on_drain = on_drain
+        self._grace = grace
+        self._draining = asyncio.Lock()
+
+    @property
+    def port(self) -> int:
+        """The port alone."""
+        return split_address(self.address)[1]
+
+    async def drain(self) -> None:
+        """Accept nothing new, let what runs end within the grace, then stop. May be called again."""
+        async with self._draining:
+            if self._task.done():
+                return
+            self._server.close_listeners()
+            if self._on_drain is not None:
+                await self._run_hook(self._on_drain)
+            self._server.stop()
+            try:
+                await self._end_idle_connections()
+                await asyncio.shield(self._task)
+            finally:
+                self._server.abort_connections()
+
+    async def _end_idle_connections(self) -> None:
+        """Cut the connections that nobody uses; a peer that does not read would keep them for the grace."""
+        while not self._task.done():
+            await asyncio.wait((self._task,), timeout=IDLE_CLOSE)
+            if not self._server.is_busy:
+                self._server.abort_connections()
+
+    async def _run_hook(self, hook: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(self._grace):
+                await hook()
+        except TimeoutError:
+            _log.warning("Open conversations did not end within the grace and are cut")
+        except Exception:  # noqa: BLE001 - draining has to go on, or the node could not stop
+            _log.exception("Closing open conversations failed")
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    app: Callable[..., Awaitable[None]],
+    listen: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    grace: int = DEFAULT_GRACE,
+    on_drain: Callable[[], Awaitable[None]] | None = None,
+    ws: type[asyncio.Protocol] | str = "none",
+    ws_max_size: int = 16 * 1024,
+    ws_max_queue: int = 8,
+    ws_ping_interval: float | None = 5.0,
+    ws_ping_timeout: float | None = 4.0,
+    ws_per_message_deflate: bool = False,
+) -> AsyncIterator[Server]:
+    """Serve ``app`` on ``listen`` until the context ends.
+
+    Args:
+        app: an ASGI 3 application; lifespan events are not sent to it.
+        listen: ``host:port``; port 0 is any free one.
+        tls: how to speak TLS; None is plain HTTP, for loopback or behind a proxy.
+        grace: seconds that open requests get to end.
+        on_drain: awaited first when the server is drained, within ``grace``, after it has stopped to
+            accept: the place to close WebSockets with a code of one's own.
+        ws: uvicorn's WebSocket implementation, by name or class; ``none`` refuses upgrades.
+        ws_max_size: octets of an incoming WebSocket message.
+        ws_max_queue: incoming WebSocket messages kept unread.
+        ws_ping_interval: seconds between pings.
+        ws_ping_timeout: seconds within which a pong has to come.
+        ws_per_message_deflate: whether to offer compression.
+
+    Raises:
+        ConfigurationError: nothing can listen there; the message names the address.
+
+    """
+    sock = await _bind(listen)
+    try:
+        config = uvicorn.Config(
+            app,
+            http=_BoundedH11Protocol,
+            ws=ws,
+            ws_max_size=ws_max_size,
+            ws_max_queue=ws_max_queue,
+            ws_ping_interval=ws_ping_interval,
+            ws_ping_timeout=ws_ping_timeout,
+            ws_per_message_deflate=ws_per_message_deflate,
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=grace,
+            ssl_context_factory=_fixed(tls),
+            h11_max_incomplete_event_size=MAX_HEADER_SIZE - _HEADER_PIECE,
+        )
+        config.load()
+        server = _Uvicorn(config)
+        host, port = sock.getsockname()[:2]
+        task = asyncio.create_task(server.serve([sock]), name=f"serve {join_address(host, port)}")
+        running = Server(join_address(host, port), server, task, on_drain, grace)
+        try:
+            await _until_ready(server, task)
+            yield running
+        finally:
+            await _end(running, server, task)
+    finally:
+        sock.close()
+
+
+async def _until_ready(server: _Uvicorn, task: asyncio.Task[None]) -> None:
+    ready = asyncio.create_task(server.ready.wait())
+    try:
+        await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ready.cancel()
+    if task.done():
+        task.result()
+
+
+async def _end(running: Server, server: _Uvicorn, task: asyncio.Task[None]) -> None:
+    try:
+        await running.drain()
+    finally:
+        # Reached with the task alive only when we are cancelled ourselves while draining.
+        if not task.done():
+            server.abort_connections()
+            server.force_exit = True
+            server.stop()
+            task.cancel()
+            await asyncio.wait((task,))
+
+
+def _fixed(tls: ssl.SSLContext | None) -> Callable[[Any, Any], ssl.SSLContext] | None:
+    if tls is None:
+        return None
+    return lambda _config, _default: tls
+
+
+async def _bind(listen: str) -> socket.socket:
+    """Return a socket bound to the first address of ``listen`` that can be had."""
+    host, port = split_address(listen)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"Cannot listen on {listen}: the host is not known") from error
+    problem: OSError | None = None
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen()
+        except OSError as error:
+            sock.close()
+            problem = error
+        else:
+            sock.setblocking(False)  # noqa: FBT003 - the method takes it so
+            return sock
+    reason = problem.strerror if problem is not None else "the host has no address"
+    raise ConfigurationError(f"Cannot listen on {listen}: {reason}") from problem
