@@ -11,6 +11,7 @@ from awala.asn1 import Asn1Error, Element, Octets, der, parse, values
 from awala.crypto import CryptoError, IdentityPublicKey, hash_of_signature_algorithm
 from awala.pki.errors import CertificateError
 from awala.pki.lifetimes import CLOCK_TOLERANCE
+from awala.pki.usual import USUAL_SIGNATURE_ALGORITHM, read_usual
 
 BASIC_CONSTRAINTS: Final = "2.5.29.19"
 AUTHORITY_KEY_IDENTIFIER: Final = "2.5.29.35"
@@ -83,6 +84,30 @@ class Certificate:
 
     def __init__(self, encoding: bytes) -> None:
         self.encoding = encoding
+        self._public_key: IdentityPublicKey | None = None
+        self._extensions: dict[bytes, bytes] | None = None
+        usual = read_usual(encoding)
+        if usual is None:
+            self._read()
+            return
+        self._signature_algorithm = USUAL_SIGNATURE_ALGORITHM
+        self.critical_extensions = frozenset()
+        (
+            self._tbs,
+            self.serial,
+            self.issuer,
+            self.not_before,
+            self.not_after,
+            self.subject,
+            self._spki,
+            self.is_ca,
+            self.path_length,
+            self._signature,
+        ) = usual
+
+    def _read(self) -> None:
+        """Read what has any form, element by element."""
+        encoding = self.encoding
         tbs, signature_algorithm, signature = parse(encoding).expect(der.SEQUENCE, "a certificate").children()
         fields = tbs.expect(der.SEQUENCE, "the signed part of a certificate").children()
         version, serial, algorithm, issuer, validity, subject, spki = fields[:_FIELDS_BEFORE_EXTENSIONS]
@@ -99,11 +124,9 @@ class Certificate:
         not_before, not_after = validity.expect(der.SEQUENCE, "a validity").children()
         self.not_before = values.time(not_before)
         self.not_after = values.time(not_after)
-        self._tbs = tbs.encoding
-        self._spki = spki.expect(der.SEQUENCE, "a public key").encoding
-        self._signature = values.bit_string(signature)
-        self._public_key: IdentityPublicKey | None = None
-        self._extensions: dict[bytes, bytes] = {}
+        self._tbs = bytes(tbs.encoding)
+        self._spki = bytes(spki.expect(der.SEQUENCE, "a public key").encoding)
+        self._signature = bytes(values.bit_string(signature))
         self._read_extensions(fields[_FIELDS_BEFORE_EXTENSIONS:])
 
     @classmethod
@@ -129,12 +152,8 @@ class Certificate:
         self.is_ca = False
         self.path_length = None
         unknown: set[str] = set()
-        for extension in _extensions(fields):
-            content = bytes(extension.expect(der.SEQUENCE, "an extension").content)
-            name = _extension_name(content)
-            if name in self._extensions:
-                raise CertificateError("a certificate has an extension twice")
-            self._extensions[name] = content
+        self._extensions = _extensions(fields)
+        for name, content in self._extensions.items():
             if name == _BASIC_CONSTRAINTS:
                 self.is_ca, self.path_length = _basic_constraints(content)
             elif name not in _KEY_IDENTIFIERS and _is_critical(content):
@@ -176,6 +195,9 @@ class Certificate:
 
         Raises `CertificateError` if it is malformed.
         """
+        if self._extensions is None:
+            tbs = parse(self.encoding).children()[0]
+            self._extensions = _extensions(tbs.children()[_FIELDS_BEFORE_EXTENSIONS:])
         content = self._extensions.get(der.oid(dotted))
         if content is None:
             return None
@@ -247,15 +269,23 @@ def _common_name(name: bytes) -> str:
     raise CertificateError("a name has no common name in it")
 
 
-def _extensions(fields: list[Element]) -> list[Element]:
+def _extensions(fields: list[Element]) -> dict[bytes, bytes]:
+    """Return the contents of each extension by the encoding of its name."""
+    found: dict[bytes, bytes] = {}
     for field in fields:
         if field.identifier == _EXTENSIONS_TAG:
             (extensions,) = field.children()
             listed = extensions.expect(der.SEQUENCE, "the extensions").children()
             if len(listed) > MAX_EXTENSIONS:
                 raise CertificateError(f"a certificate has more than {MAX_EXTENSIONS} extensions")
-            return listed
-    return []
+            for extension in listed:
+                content = bytes(extension.expect(der.SEQUENCE, "an extension").content)
+                name = _extension_name(content)
+                if name in found:
+                    raise CertificateError("a certificate has an extension twice")
+                found[name] = content
+            break
+    return found
 
 
 def _extension_name(content: bytes) -> bytes:
