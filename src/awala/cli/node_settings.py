@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Turns settings into what nodes are told when they start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from awala.base.errors import ConfigurationError
+from awala.bindings.addressing import Validation
+from awala.cli.settings import Door, Resolver, Storage, Tls
+from awala.nodes.config import DoorConfig, NetworkConfig, ResolverConfig, StorageConfig
+
+
+def door_config(door: Door) -> DoorConfig:
+    """Return where and how a door listens; raises ConfigurationError for half a certificate."""
+    if (door.tls_cert is None) != (door.tls_key is None):
+        raise ConfigurationError("tls_cert and tls_key go together: one of them is missing")
+    return DoorConfig(listen=door.listen, tls_cert=door.tls_cert, tls_key=door.tls_key)
+
+
+def network_config(resolver: Resolver, tls: Tls) -> NetworkConfig:
+    """Return how a node reaches others."""
+    return NetworkConfig(
+        resolver=ResolverConfig(
+            url=resolver.url,
+            validation=Validation(resolver.validation),
+            anchors=resolver.anchors,
+            allow_networks=tuple(resolver.allow_networks),
+        ),
+        ca_file=tls.ca_file,
+        minimum_tls_version=tls.minimum_version,
+    )
+
+
+def storage_config(storage: Storage, data_dir: Path) -> StorageConfig:
+    """Return where a node keeps its messages: SQLite, in the data directory unless a URL names another."""
+    if storage.objects is not None:
+        raise ConfigurationError("[storage] objects: bodies are kept in the data directory in this version")
+    if storage.url is None:
+        return StorageConfig(directory=data_dir, quota=storage.quota)
+    url = urlsplit(storage.url)
+    if url.scheme != "sqlite" or url.netloc or not url.path.startswith("/"):
+        raise ConfigurationError(
+            "[storage] url: must be sqlite:///DIRECTORY; other databases are not supported in this version"
+        )
+    return StorageConfig(directory=Path(url.path), quota=storage.quota)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""The sections of the configuration, each setting with its meaning and its default.
+
+A command puts together the sections that it needs in a subclass of ``Settings`` and reads it with
+``awala.cli.configuration.load``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+DEFAULT_DOH_URL = "https://cloudflare-dns.com/dns-query"
+MAX_PORT = 65_535
+SIZE = re.compile(r"(?P<number>[0-9]+)\s*(?P<unit>|[KMGT]i?B?|B)", re.IGNORECASE)
+POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Return the host and the port of ``HOST:PORT``; an IPv6 host stands in brackets.
+
+    Raises:
+        ValueError: the text has another form.
+    """
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+        raise ValueError(f"must be HOST:PORT, not {text!r}")
+    if ":" in host and not bracketed:
+        raise ValueError(f"an IPv6 address goes in brackets: [{host}]:{port}")
+    return (host[1:-1] if bracketed else host), int(port)
+
+
+def _host_port(text: str) -> str:
+    split_host_port(text)
+    return text
+
+
+def _network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+def _size(value: object) -> object:
+    """Turn ``"2 GiB"`` into octets; units are powers of 1024 with or without the i."""
+    if not isinstance(value, str):
+        return value
+    match = SIZE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError(f"must be a number of octets or a size such as '2 GiB', not {value!r}")
+    return int(match["number"]) * 1024 ** POWERS[match["unit"][:1].upper()]
+
+
+def _path(value: object) -> object:
+    return str(Path(value).expanduser()) if isinstance(value, str) and value else value
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+Network = Annotated[str, AfterValidator(_network)]
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+File = Annotated[Path, BeforeValidator(_path)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and without room for keys that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Door(Section):
+    """Where one door of the node listens."""
+
+    listen: HostPort = "127.0.0.1:0"
+    """HOST:PORT to listen on; port 0 takes any free one."""
+
+    tls_cert: File | None = None
+    """Certificate chain (PEM). None means plain connections: for loopback, or behind a proxy."""
+
+    tls_key: File | None = None
+    """Private key of that certificate (PEM)."""
+
+
+class Resolver(Section):
+    """How names on the Internet are found."""
+
+    url: str = DEFAULT_DOH_URL
+    """DNS-over-HTTPS resolver."""
+
+    validation: Literal["ad", "local"] = "ad"
+    """Who checks DNSSEC: the resolver, which is then trusted ("ad"), or this program ("local")."""
+
+    anchors: File | None = None
+    """Trust anchors for local validation (DS or DNSKEY records). None means those of the root zone."""
+
+    allow_networks: tuple[Network, ...] = ()
+    """Networks, such as "10.0.0.0/8", that names may lead to besides public addresses."""
+
+
+class Tls(Section):
+    """What TLS connections to others accept."""
+
+    ca_file: File | None = None
+    """Certificate authorities (PEM) to trust besides those of the system."""
+
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """Oldest version of TLS to use or to accept."""
+
+
+class Storage(Section):
+    """Where keys and messages are kept."""
+
+    url: str | None = None
+    """Database, such as "sqlite:///var/lib/awala/spool.db". None means SQLite in the data directory."""
+
+    objects: str | None = None
+    """Large bodies, such as "file:///var/lib/awala/objects". None means the data directory."""
+
+    quota: Size | None = None
+    """Most that messages may take, in octets or as a size such as "2 GiB". None means no limit."""
+
+
+class Settings(BaseModel):
+    """Base of the settings of one command: its fields are sections.
+
+    In the file a section is a table, with hyphens for underscores; in the environment the setting
+    ``name`` of the section ``section`` is ``AWALA_SECTION_NAME``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resolver: Resolver = Resolver()
+    tls: Tls = Tls()
+    storage: Storage = Storage()

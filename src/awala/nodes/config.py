@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""What a node is told when it starts; the commands fill these from files and the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from awala.bindings.addressing import Validation
+
+CLOUDFLARE_DOH = "https://cloudflare-dns.com/dns-query"
+"""The resolver that is asked unless another one is configured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorConfig:
+    """A port that a node listens on: ``host:port``, port 0 for any; plain without a certificate."""
+
+    listen: str
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolverConfig:
+    """Who is asked for addresses, and how the answers are proven (rules §10)."""
+
+    url: str = CLOUDFLARE_DOH
+    validation: Validation = Validation.AD
+    anchors: Path | None = None
+    allow_networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """How a node reaches others on the Internet."""
+
+    resolver: ResolverConfig = field(default_factory=ResolverConfig)
+    ca_file: Path | None = None
+    minimum_tls_version: str = "1.2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageConfig:
+    """Where a node keeps what it must not lose."""
+
+    directory: Path
+    quota: int | None = None
+    """Octets that the spool may hold; None leaves it to the disk."""

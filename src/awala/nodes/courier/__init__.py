@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The courier: carries cargo where there is no Internet."""

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""The courier's door for private gateways: they hand over cargo and collect theirs (rules §6)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+from awala.base.clock import Clock
+from awala.bindings.cogrpc import OutgoingCargo
+from awala.bindings.errors import MalformedRequest, Unauthenticated, Unprocessable
+from awala.messages import InvalidMessageError, MessageError
+from awala.nodes.courier.cargo import LISTING_BUDGET, CargoHold
+from awala.nodes.events import Action, EventHub, HopEvent, Way
+from awala.nodes.lanes import TO_PRIVATE_GATEWAY
+from awala.spool.model import Hop, Item
+from awala.spool.port import Spool
+
+
+class PrivateGatewayDoor:
+    """What a courier offers over CogRPC."""
+
+    def __init__(self, *, hold: CargoHold, spool: Spool, clock: Clock, events: EventHub) -> None:
+        self._hold = hold
+        self._spool = spool
+        self._clock = clock
+        self._events = events
+
+    async def deliver(self, cargo: bytes) -> None:
+        """Take over a cargo."""
+        try:
+            await self._hold.load(cargo)
+        except InvalidMessageError as error:
+            raise Unprocessable(str(error)) from error
+        except MessageError as error:
+            raise MalformedRequest(str(error)) from error
+
+    async def collect(self, cca: bytes | None) -> CargoHandout:
+        """Keep the authorisation for the trip, and hand out the cargo for who gave it."""
+        if cca is None:
+            raise Unauthenticated("a collection needs an authorisation")
+        try:
+            private_gateway_id = await self._hold.keep_request(cca)
+        except MessageError as error:
+            raise Unauthenticated(f"the authorisation does not hold: {error}") from error
+        hop = Hop(TO_PRIVATE_GATEWAY, private_gateway_id)
+        return CargoHandout(hop, spool=self._spool, clock=self._clock, events=self._events)
+
+
+class CargoHandout:
+    """One private gateway's collection: a cargo goes when its acknowledgement comes."""
+
+    def __init__(self, hop: Hop, *, spool: Spool, clock: Clock, events: EventHub) -> None:
+        self._hop = hop
+        self._spool = spool
+        self._clock = clock
+        self._events = events
+        self._sent: dict[str, Item] = {}
+
+    async def cargoes(self) -> AsyncIterator[OutgoingCargo]:
+        """Yield the cargoes that wait for this gateway, oldest first."""
+        last: Item | None = None
+        while items := await self._spool.snapshot(
+            self._hop, now=self._clock.now(), budget=LISTING_BUDGET, after=last
+        ):
+            for item in items:
+                body = await self._spool.body(item)
+                if body is not None:
+                    delivery_id = str(uuid.uuid4())
+                    self._sent[delivery_id] = item
+                    yield OutgoingCargo(delivery_id, body)
+            last = items[-1]
+
+    async def acknowledge(self, delivery_id: str) -> None:
+        """Let go of a cargo that the private gateway has safe."""
+        item = self._sent.pop(delivery_id, None)
+        if item is None:
+            return
+        now = self._clock.now()
+        await self._spool.release([item], now=now)
+        self._events.emit(
+            HopEvent(now, Action.HANDED_ON, "cargo", item.identity.message_id, Way.COGRPC, item.size)
+        )
+
+    async def finish(self, *, complete: bool) -> None:
+        """Nothing is held beyond the call: what was not acknowledged simply stays."""

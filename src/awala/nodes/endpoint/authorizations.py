@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""Authorisations (PDAs): what we give to peers, and what they gave to us (rules §3)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from awala.base.errors import AwalaError
+from awala.crypto import IdentityPrivateKey, IdentityPublicKey
+from awala.messages import PrivateEndpointConnectionParams
+from awala.nodes.endpoint.errors import InvalidAuthorizationError
+from awala.pki import CertificationPath, Role, build_path, issue
+from awala.pki.lifetimes import BACKDATING
+from awala.sessions import Sessions
+from awala.vault import Vault
+
+
+class Authorizations:
+    """Issues, checks and keeps the authorisations of one endpoint."""
+
+    def __init__(self, *, key: IdentityPrivateKey, vault: Vault, sessions: Sessions) -> None:
+        self._key = key
+        self._vault = vault
+        self._sessions = sessions
+        self._namespace = f"authorizations/{key.node_id}"
+
+    async def grant(
+        self,
+        peer_key: IdentityPublicKey,
+        *,
+        own_path: CertificationPath,
+        gateway_address: str,
+        now: datetime,
+        until: datetime | None = None,
+    ) -> PrivateEndpointConnectionParams:
+        """Allow a peer to send to us until our certificate ends, or ``until`` if that is earlier.
+
+        The session key inside is bound to that peer and durable on return.
+        """
+        end = min(until, own_path.leaf.not_after) if until else own_path.leaf.not_after
+        pda = await asyncio.to_thread(
+            lambda: issue(
+                subject_key=peer_key,
+                issuer_key=self._key,
+                issuer=own_path.leaf,
+                role=Role.DELIVERY_AUTHORIZATION,
+                not_before=now - BACKDATING,
+                not_after=end,
+            )
+        )
+        session_key = await self._sessions.hand_out(
+            own_id=self._key.node_id, peer_id=peer_key.node_id, now=now, until=pda.not_after
+        )
+        return PrivateEndpointConnectionParams(
+            identity_key=self._key.public_key,
+            internet_address=gateway_address,
+            authorization=CertificationPath(pda, own_path.chain),
+            session_key=session_key,
+        )
+
+    async def take(
+        self, params: PrivateEndpointConnectionParams, *, expected_peer: str, now: datetime, as_of: datetime
+    ) -> bool:
+        """Keep an authorisation that ``expected_peer`` gave us; say whether it replaced what we had.
+
+        Raises InvalidAuthorizationError; nothing is kept then. It replaces only
+        what ends earlier or came through another gateway. ``as_of`` dates the session key
+        inside: messages dated as ours are, three hours back, must not look older than it.
+        """
+        path = params.authorization
+        self._check(params, expected_peer, now)
+        current = await self.given_by(expected_peer, now)
+        if current is not None and not _replaces(path, current):
+            return False
+        await self._sessions.adopt(
+            params.session_key, own_id=self._key.node_id, peer_id=expected_peer, as_of=as_of
+        )
+        await self._vault.put_record(self._namespace, expected_peer, path.serialize())
+        return True
+
+    async def given_by(self, peer_id: str, now: datetime) -> CertificationPath | None:
+        """Return the authorisation that a peer gave us, if it is still valid."""
+        record = await self._vault.get_record(self._namespace, peer_id)
+        if record is None:
+            return None
+        path = CertificationPath.parse(record)
+        return path if all(certificate.not_after > now for certificate in path.chain) else None
+
+    def _check(self, params: PrivateEndpointConnectionParams, expected_peer: str, now: datetime) -> None:
+        path = params.authorization
+        if path.leaf.public_key.spki != self._key.public_key.spki:
+            raise InvalidAuthorizationError("the authorisation was made for another endpoint")
+        if params.identity_key.node_id != expected_peer:
+            raise InvalidAuthorizationError("the authorisation does not come from the peer that sent it")
+        if not path.authorities:
+            raise InvalidAuthorizationError("the authorisation comes without its issuer's certificate")
+        if path.authorities[0].public_key.spki != params.identity_key.spki:
+            raise InvalidAuthorizationError("the authorisation was not issued by the peer itself")
+        if path.leaf.is_ca or path.leaf.not_after <= now:
+            raise InvalidAuthorizationError("the authorisation has expired or is of another kind")
+        try:
+            chain = build_path(path.leaf, path.authorities[:-1], path.authorities[-1:], at=now)
+        except AwalaError as error:
+            raise InvalidAuthorizationError(f"the authorisation's path does not hold: {error}") from error
+        if chain[1].public_key.spki != params.identity_key.spki:
+            raise InvalidAuthorizationError("the authorisation was not issued by the peer itself")
+
+
+def _replaces(new: CertificationPath, old: CertificationPath) -> bool:
+    same_gateway = [c.node_id for c in new.authorities[1:]] == [c.node_id for c in old.authorities[1:]]
+    return not same_gateway or new.leaf.not_after > old.leaf.not_after

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: MIT
+"""The private endpoint: an app's way to the network through the private gateway of its device."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from awala.base.clock import Clock
+from awala.base.errors import AwalaError
+from awala.bindings.errors import UnauthenticatedError
+from awala.bindings.poweb import PoWebClient, StreamingMode
+from awala.crypto import IdentityPrivateKey
+from awala.messages import (
+    DetachedSignatureType,
+    MalformedMessageError,
+    MessageError,
+    Parcel,
+    PrivateEndpointConnectionParams,
+    Registration,
+    RegistrationRequest,
+    ServiceMessage,
+    sign_detached,
+)
+from awala.messages.media_types import PDA_PATH
+from awala.nodes.backoff import LOCAL_WAIT, Backoff
+from awala.nodes.endpoint.errors import GatewayMismatchError, InvalidAuthorizationError, NotRegisteredError
+from awala.nodes.endpoint.identity import EndpointIdentity
+from awala.nodes.endpoint.inbox import Attempt, Inbox
+from awala.nodes.endpoint.peers import Peer
+from awala.nodes.endpoint.sealing import OpenedMessage
+from awala.nodes.events import EventHub, Way
+from awala.nodes.handover import Handover
+from awala.nodes.intake import drop
+from awala.nodes.lanes import GATEWAY
+from awala.nodes.upkeep import keep_up
+from awala.pki import CertificationPath, build_path
+from awala.pki.lifetimes import RENEWAL_THRESHOLD
+from awala.spool.model import Hop, Item, Kind, Priority
+from awala.spool.port import Spool
+from awala.vault import Vault
+
+logger = logging.getLogger(__name__)
+
+IDENTITY_LABEL = "endpoint"
+PURPOSE_ENDPOINT = "endpoint"
+"""Certificates that the private gateway issued to this endpoint."""
+
+_NAMESPACE = "endpoint"
+_GATEWAY_ID = "gateway-id"
+_GATEWAY_ADDRESS = "gateway-address"
+_REGISTRATION_DELAYS = Backoff(first=LOCAL_WAIT)
+
+UPKEEP_INTERVAL = timedelta(hours=1)
+"""How often what has expired is swept and session keys are pruned."""
+
+HandleMessage = Callable[[Attempt], Awaitable[None]]
+
+
+class PrivateEndpoint:
+    """One endpoint of one app, with its outbox and inbox.
+
+    Sending works at any time, also while no gateway can be reached; the first
+    registration needs the gateway.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: IdentityPrivateKey,
+        vault: Vault,
+        spool: Spool,
+        clock: Clock,
+        client: PoWebClient,
+    ) -> None:
+        self.events = EventHub()
+        self._vault = vault
+        self._spool = spool
+        self._clock = clock
+        self._client = client
+        self._paths: list[CertificationPath] = []
+        self._gateway_address = ""
+        self.registered = asyncio.Event()
+        self.identity = EndpointIdentity(
+            key=key,
+            vault=vault,
+            spool=spool,
+            clock=clock,
+            events=self.events,
+            outgoing=lambda _peer: Hop(GATEWAY, key.node_id),
+            way=Way.POWEB,
+        )
+        self._inbox = Inbox(spool=spool, vault=vault, clock=clock, events=self.events)
+        self._handover = Handover(
+            spool,
+            GATEWAY,
+            self._deliver,
+            clock=clock,
+            events=self.events,
+            way=Way.POWEB,
+            backoff=Backoff(first=LOCAL_WAIT),
+        )
+
+    @classmethod
+    async def open(cls, *, vault: Vault, spool: Spool, clock: Clock, client: PoWebClient) -> PrivateEndpoint:
+        """Load the endpoint from the app's vault, or make it the first time."""
+        key = await vault.identity(IDENTITY_LABEL)
+        if key is None:
+            key = await asyncio.to_thread(IdentityPrivateKey.generate)
+            await vault.save_identity(IDENTITY_LABEL, key)
+        endpoint = cls(key=key, vault=vault, spool=spool, clock=clock, client=client)
+        await endpoint._load()
+        return endpoint
+
+    async def _load(self) -> None:
+        self._paths = await self._vault.paths(
+            subject_id=self.node_id, purpose=PURPOSE_ENDPOINT, now=self._clock.now()
+        )
+        self._gateway_address = (await self._vault.get_record(_NAMESPACE, _GATEWAY_ADDRESS) or b"").decode()
+        if self._paths:
+            self.registered.set()
+
+    @property
+    def node_id(self) -> str:
+        """The endpoint's id."""
+        return self.identity.node_id
+
+    @property
+    def gateway_address(self) -> str:
+        """The Internet address of the Internet gateway that this endpoint is behind."""
+        return self._gateway_address
+
+    def own_path(self) -> CertificationPath:
+        """Return the newest valid certificate from the gateway; raises NotRegisteredError."""
+        now = self._clock.now()
+        for path in self._paths:
+            if path.leaf.not_after > now:
+                return path
+        raise NotRegisteredError("this endpoint has no valid certificate from its private gateway")
+
+    async def register(self) -> None:
+        """Register with the private gateway, or renew; raises BindingError, GatewayMismatchError."""
+        key = self.identity.key
+        authorization = await self._client.preregister(key.public_key.digest)
+        request = RegistrationRequest(key.public_key, authorization).serialize(key)
+        registration = Registration.parse(await self._client.register(request))
+        await self._keep(registration)
+        self.registered.set()
+
+    async def _keep(self, registration: Registration) -> None:
+        now = self._clock.now()
+        leaf, gateway = registration.node_certificate, registration.gateway_certificate
+        if leaf.public_key.spki != self.identity.key.public_key.spki:
+            raise InvalidAuthorizationError("the gateway issued a certificate for another key")
+        build_path(leaf, (), (gateway,), at=now)
+        pinned = await self._vault.put_record_if_absent(_NAMESPACE, _GATEWAY_ID, gateway.node_id.encode())
+        if pinned is not None and pinned.decode() != gateway.node_id:
+            raise GatewayMismatchError("another private gateway answers than the one this app belongs to")
+        path = CertificationPath(leaf, (gateway,))
+        await self._vault.put_record(_NAMESPACE, _GATEWAY_ADDRESS, registration.internet_address.encode())
+        await self._vault.save_path(path, purpose=PURPOSE_ENDPOINT)
+        self._gateway_address = registration.internet_address
+        self._paths = sorted([path, *self._paths], key=lambda p: p.leaf.not_after, reverse=True)
+
+    async def run(self, handle: HandleMessage) -> None:
+        """Register if needed, send what is in the outbox and give what arrives to ``handle``."""
+        await self._ensure_registered()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._handover.run())
+            group.create_task(self._keep_collecting())
+            group.create_task(self._inbox.run(self._open, self._dispatch(handle)))
+            group.create_task(keep_up(self._spool, self.identity.sessions, self._clock, UPKEEP_INTERVAL))
+
+    async def authorise(self, peer: Peer) -> PrivateEndpointConnectionParams:
+        """Allow a peer to send to this endpoint for as long as our certificate lives; return the papers."""
+        params = await self.identity.authorizations.grant(
+            peer.key,
+            own_path=self.own_path(),
+            gateway_address=self._gateway_address,
+            now=self._clock.now(),
+        )
+        await self.identity.peers.note_grant(peer, params.authorization.leaf.not_after)
+        return params
+
+    async def send_authorization(self, peer: Peer) -> str:
+        """Allow a peer to answer, and send it the papers; return the id of that message."""
+        params = await self.authorise(peer)
+        message = ServiceMessage(PDA_PATH, params.serialize())
+        return await self.identity.send(peer.id, message, priority=Priority.CONTROL)
+
+    async def remember(self, namespace: str, key: str, value: bytes) -> None:
+        """Keep a small record of the app, durably."""
+        await self._vault.put_record(namespace, key, value)
+
+    async def recall(self, namespace: str, key: str) -> bytes | None:
+        """Return a record of the app."""
+        return await self._vault.get_record(namespace, key)
+
+    async def forget(self, namespace: str, key: str) -> None:
+        """Erase a record of the app."""
+        await self._vault.delete_record(namespace, key)
+
+    async def _ensure_registered(self) -> None:
+        failures = 0
+        while not self.registered.is_set() or self._renewal_is_due():
+            try:
+                await self.register()
+            except GatewayMismatchError:
+                raise
+            except AwalaError as error:
+                failures += 1
+                logger.info("the private gateway does not register us yet: %s", error)
+                if self._paths and self.registered.is_set():
+                    return
+                await self._clock.sleep(_REGISTRATION_DELAYS.wait(failures).total_seconds())
+
+    def _renewal_is_due(self) -> bool:
+        """Say whether less than the threshold is left, and the gateway may have more to give (rules §2)."""
+        now = self._clock.now()
+        path = next((path for path in self._paths if path.leaf.not_after > now), None)
+        if path is None:
+            return True
+        issued_recently = now - path.leaf.not_before < RENEWAL_THRESHOLD
+        return path.leaf.not_after - now <= RENEWAL_THRESHOLD and not issued_recently
+
+    async def _keep_collecting(self) -> None:
+        backoff = Backoff(first=LOCAL_WAIT)
+        failures = 0
+        while True:
+            opened = False
+
+            def note_open() -> None:
+                nonlocal opened
+                opened = True
+                self._handover.kick()
+
+            if self._renewal_is_due():
+                await self._register_again()
+            try:
+                await self._collect(note_open)
+            except UnauthenticatedError:
+                await self._register_again()
+            except AwalaError as error:
+                logger.info("the private gateway cannot be reached: %s", error)
+            failures = 1 if opened else failures + 1
+            await self._clock.sleep(backoff.wait(failures).total_seconds())
+
+    async def _register_again(self) -> None:
+        try:
+            await self.register()
+        except AwalaError as error:
+            logger.info("registering again failed: %s", error)
+
+    async def _collect(self, on_open: Callable[[], None]) -> None:
+        async with self._client.collect(
+            self._sign_nonce, StreamingMode.KEEP_ALIVE, on_open=on_open
+        ) as collection:
+            async for delivery in collection:
+                await self._take(delivery.parcel)
+                await delivery.acknowledge()
+
+    async def _take(self, octets: bytes) -> None:
+        """Judge a parcel and put it into the inbox; one that can never be accepted is dropped."""
+        now = self._clock.now()
+        message_id = ""
+        try:
+            parcel = Parcel.parse(octets)
+            message_id = parcel.message_id
+            if parcel.recipient.id != self.node_id:
+                raise MalformedMessageError("the parcel is for another endpoint")
+            parcel.authorise_at_endpoint([path.leaf for path in self._paths], now)
+        except MessageError as error:
+            drop(
+                self.events,
+                Kind.PARCEL,
+                message_id,
+                way=Way.POWEB,
+                now=now,
+                size=len(octets),
+                reason=str(error),
+            )
+            return
+        await self._inbox.accept(parcel, octets, Way.POWEB)
+
+    def _sign_nonce(self, nonce: bytes) -> Sequence[bytes]:
+        leaf = self.own_path().leaf
+        return [sign_detached(DetachedSignatureType.NONCE, nonce, self.identity.key, leaf)]
+
+    async def _deliver(self, _item: Item, parcel: bytes) -> None:
+        countersignature = await asyncio.to_thread(
+            sign_detached,
+            DetachedSignatureType.PARCEL_DELIVERY,
+            parcel,
+            self.identity.key,
+            self.own_path().leaf,
+        )
+        try:
+            await self._client.deliver(parcel, countersignature)
+        except UnauthenticatedError:
+            await self._register_again()
+            raise
+
+    async def _open(self, parcel: Parcel) -> OpenedMessage:
+        return await self.identity.open(parcel)
+
+    def _dispatch(self, handle: HandleMessage) -> HandleMessage:
+        async def dispatch(attempt: Attempt) -> None:
+            if not await self.identity.take_control_message(attempt.message):
+                await handle(attempt)
+
+        return dispatch

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The endpoints put together over their stores: the private one of an app, the Internet one of a service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from awala.base.clock import Clock, SystemClock
+from awala.bindings.poweb import DEFAULT_LOCAL_GATEWAY, PoWebClient
+from awala.nodes.background import in_background
+from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
+from awala.nodes.endpoint.inbox import Attempt
+from awala.nodes.endpoint.internet import InternetEndpoint
+from awala.nodes.endpoint.private import PrivateEndpoint
+from awala.spool import SqliteSpool
+from awala.vault import SqliteVault
+
+Handle = Callable[[Attempt], Awaitable[None]]
+
+
+@asynccontextmanager
+async def open_private_endpoint(
+    directory: Path, *, gateway: str = DEFAULT_LOCAL_GATEWAY, clock: Clock | None = None
+) -> AsyncIterator[PrivateEndpoint]:
+    """Open the endpoint of the app whose data are in ``directory``; it is made the first time."""
+    vault = await SqliteVault.open(directory / "vault")
+    try:
+        spool = await SqliteSpool.open(directory / "spool")
+        try:
+            async with PoWebClient.local(gateway) as client:
+                yield await PrivateEndpoint.open(
+                    vault=vault, spool=spool, clock=clock or SystemClock(), client=client
+                )
+        finally:
+            await spool.close()
+    finally:
+        await vault.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternetEndpointConfig:
+    """What an Internet endpoint is told when it starts."""
+
+    storage: StorageConfig
+    pohttp: DoorConfig
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningInternetEndpoint:
+    """An Internet endpoint that accepts connections."""
+
+    node: InternetEndpoint
+    addresses: Mapping[str, str]
+
+
+async def create_internet_endpoint(storage: StorageConfig, address: str) -> None:
+    """Make the keys of an Internet endpoint unless they exist."""
+    vault = await SqliteVault.open(storage.directory / "vault")
+    try:
+        await InternetEndpoint.create(vault, address)
+    finally:
+        await vault.close()
+
+
+@asynccontextmanager
+async def run_internet_endpoint(
+    config: InternetEndpointConfig,
+    handle: Callable[[InternetEndpoint, Attempt], Awaitable[None]],
+    clock: Clock | None = None,
+) -> AsyncIterator[RunningInternetEndpoint]:
+    """Run an Internet endpoint for as long as the block lasts, and give its messages to ``handle``."""
+    # Servers are imported here, so that apps do not need them.
+    from awala.bindings.pohttp import pohttp_app  # noqa: PLC0415
+    from awala.bindings.serving import serve  # noqa: PLC0415
+    from awala.nodes.network import open_network, server_tls  # noqa: PLC0415
+
+    clock = clock or SystemClock()
+    vault = await SqliteVault.open(config.storage.directory / "vault")
+    try:
+        spool = await SqliteSpool.open(config.storage.directory / "spool", quota=config.storage.quota)
+        try:
+            async with open_network(config.network, clock) as network:
+                node = await InternetEndpoint.open(
+                    vault=vault, spool=spool, clock=clock, client=network.pohttp
+                )
+
+                async def handle_for_node(attempt: Attempt) -> None:
+                    await handle(node, attempt)
+
+                app = pohttp_app(node, connection_params=node.connection_params)
+                tls = server_tls(config.pohttp, config.network.minimum_tls_version)
+                async with (
+                    in_background(node.run(handle_for_node)),
+                    serve(app, config.pohttp.listen, tls=tls) as server,
+                ):
+                    yield RunningInternetEndpoint(node, {"pohttp": server.address})
+        finally:
+            await spool.close()
+    finally:
+        await vault.close()

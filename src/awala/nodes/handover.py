@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Takes what is due in a lane to its next hops, and tries again until it has arrived or expired."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from awala.base.clock import Clock
+from awala.base.errors import AwalaError
+from awala.bindings.errors import MalformedError, RefusedError, ServerError
+from awala.nodes.backoff import LONGEST_WAIT, Backoff
+from awala.nodes.events import Action, EventHub, HopEvent, Way
+from awala.spool.model import Hop, Item
+from awala.spool.port import Spool
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=10)
+"""Longer than any single exchange with a peer; a crash frees the item after this."""
+
+MAX_HOPS_AT_ONCE = 32
+"""Peers that are served at the same time."""
+
+IDLE_RECHECK = timedelta(minutes=1)
+"""A lane at rest is looked at again this often, whatever the clock did."""
+
+Deliver = Callable[[Item, bytes], Awaitable[None]]
+"""Hands one item's octets to its next hop; returns when the next hop has them safe."""
+
+
+@dataclass(slots=True)
+class _Peer:
+    failures: int = 0
+    not_before: datetime | None = None
+
+
+class Handover:
+    """Delivers the due items of a lane, one at a time for each hop, several hops at once.
+
+    A hop that fails is left alone until its back-off has passed, or until `kick`.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        lane: str,
+        deliver: Deliver,
+        *,
+        clock: Clock,
+        events: EventHub,
+        way: Way,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._spool = spool
+        self._lane = lane
+        self._deliver = deliver
+        self._clock = clock
+        self._events = events
+        self._way = way
+        self._backoff = backoff or Backoff()
+        self._peers: dict[Hop, _Peer] = {}
+        self._busy: set[Hop] = set()
+        self._kicked = asyncio.Event()
+
+    def kick(self) -> None:
+        """Forget all back-offs and try at once: something suggests that peers can be reached."""
+        self._peers.clear()
+        self._kicked.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._kicked.clear()
+                cursor = self._spool.cursor(self._lane)
+                now = self._clock.now()
+                self._forget_past_failures(now)
+                for hop in await self._spool.hops(self._lane, now=now):
+                    if self._may_start(hop, now):
+                        self._busy.add(hop)
+                        group.create_task(self._drain(hop))
+                await self._rest(cursor)
+
+    def _forget_past_failures(self, now: datetime) -> None:
+        """Keep no note of a peer for which nothing has been tried for long: its items have expired."""
+        for hop, peer in list(self._peers.items()):
+            if peer.not_before is not None and now - peer.not_before > LONGEST_WAIT:
+                del self._peers[hop]
+
+    def _may_start(self, hop: Hop, now: datetime) -> bool:
+        if hop in self._busy or len(self._busy) >= MAX_HOPS_AT_ONCE:
+            return False
+        peer = self._peers.get(hop)
+        return peer is None or peer.not_before is None or peer.not_before <= now
+
+    async def _rest(self, cursor: int) -> None:
+        """Wait for a change, a kick, the end of a back-off or the next item's time."""
+        now = self._clock.now()
+        times = [
+            peer.not_before for peer in self._peers.values() if peer.not_before and peer.not_before > now
+        ]
+        due = await self._spool.next_due(self._lane, now=now)
+        if due is not None and due > now:
+            times.append(due)
+        wait = min([moment - now for moment in times] + [IDLE_RECHECK])
+        waiters = [
+            asyncio.ensure_future(self._spool.changed(self._lane, cursor)),
+            asyncio.ensure_future(self._kicked.wait()),
+            asyncio.ensure_future(self._clock.sleep(max(wait.total_seconds(), 0.01))),
+        ]
+        try:
+            await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()
+            await asyncio.gather(*waiters, return_exceptions=True)
+
+    async def _drain(self, hop: Hop) -> None:
+        try:
+            while True:
+                items = await self._spool.lease(hop, now=self._clock.now(), duration=LEASE)
+                if not items or not await self._hand_on(items[0]):
+                    return
+        finally:
+            self._busy.discard(hop)
+            self._kicked.set()
+
+    async def _hand_on(self, item: Item) -> bool:
+        """Deliver one item; say whether the next one of this hop may follow at once."""
+        try:
+            body = await self._spool.body(item)
+            if body is None:  # replaced or released meanwhile
+                await self._spool.return_lease([item])
+                return True
+            await self._deliver(item, body)
+        except (RefusedError, MalformedError) as error:
+            await self._spool.refuse(item, now=self._clock.now())
+            self._report(item, Action.REFUSED, str(error))
+            return True
+        except AwalaError as error:
+            await self._postpone(item, error)
+            return False
+        except asyncio.CancelledError:
+            await asyncio.shield(self._spool.return_lease([item]))
+            raise
+        self._peers.pop(item.hop, None)
+        await self._spool.release([item], now=self._clock.now())
+        self._report(item, Action.HANDED_ON)
+        return True
+
+    async def _postpone(self, item: Item, error: AwalaError) -> None:
+        now = self._clock.now()
+        peer = self._peers.setdefault(item.hop, _Peer())
+        peer.failures += 1
+        retry_after = error.retry_after if isinstance(error, ServerError) else None
+        peer.not_before = now + self._backoff.wait(peer.failures, retry_after)
+        # A peer that does not answer fails for all alike, and they keep their order.
+        # A peer that answers may dislike this very item: the others of the hop go first next time.
+        due = now
+        if isinstance(error, ServerError):
+            alone = now + self._backoff.wait(item.attempts + 1, retry_after)
+            due = max(alone, peer.not_before + self._backoff.wait(1))
+        await self._spool.retry_at(item, due)
+        self._report(item, Action.POSTPONED, str(error))
+
+    def _report(self, item: Item, action: Action, reason: str = "") -> None:
+        identity = item.identity
+        self._events.emit(
+            HopEvent(
+                self._clock.now(),
+                action,
+                identity.kind.value,
+                identity.message_id,
+                self._way,
+                item.size,
+                reason,
+            )
+        )

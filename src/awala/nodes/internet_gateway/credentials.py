@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The Internet gateway's address, its identity key and its self-issued certificates."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from awala.base.clock import Clock
+from awala.base.errors import ConfigurationError
+from awala.crypto import IdentityPrivateKey, SessionKey
+from awala.messages import NodeConnectionParams, is_internet_address, normalise_address
+from awala.nodes.errors import NotInitialisedError
+from awala.pki import Certificate, CertificationPath, Role, issue
+from awala.pki.lifetimes import BACKDATING, GATEWAY_LIFE, INTERNET_GATEWAY_RENEWAL_INTERVAL
+from awala.vault import Vault
+
+IDENTITY_LABEL = "internet-gateway"
+PURPOSE_OWN = "own"
+_NAMESPACE = "internet-gateway"
+_ADDRESS = "address"
+
+
+class Credentials:
+    """Everything with which the Internet gateway proves who it is; kept in memory and in the vault."""
+
+    def __init__(self, vault: Vault, key: IdentityPrivateKey, address: str, clock: Clock) -> None:
+        self._vault = vault
+        self._clock = clock
+        self._own: list[Certificate] = []
+        self.key = key
+        self.address = address
+
+    @classmethod
+    async def create(cls, vault: Vault, address: str) -> None:
+        """Make the identity key and note the Internet address, unless they exist.
+
+        Raises ConfigurationError for what is no domain name.
+        """
+        if not is_internet_address(address):
+            raise ConfigurationError("the Internet address is not a domain name")
+        address = normalise_address(address)
+        await vault.put_record_if_absent(_NAMESPACE, _ADDRESS, address.encode("ascii"))
+        if await vault.identity(IDENTITY_LABEL) is None:
+            key = await asyncio.to_thread(IdentityPrivateKey.generate)
+            await vault.save_identity(IDENTITY_LABEL, key)
+
+    @classmethod
+    async def load(cls, vault: Vault, clock: Clock) -> Credentials:
+        """Read everything from the vault; raise NotInitialisedError if there is nothing."""
+        key = await vault.identity(IDENTITY_LABEL)
+        address = await vault.get_record(_NAMESPACE, _ADDRESS)
+        if key is None or address is None:
+            raise NotInitialisedError("this data directory holds no Internet gateway")
+        credentials = cls(vault, key, address.decode("ascii"), clock)
+        paths = await vault.paths(subject_id=key.node_id, purpose=PURPOSE_OWN, now=clock.now())
+        credentials._own = [path.leaf for path in paths]
+        await credentials.renew_if_due()
+        return credentials
+
+    @property
+    def node_id(self) -> str:
+        """The Internet gateway's id."""
+        return self.key.node_id
+
+    def own_certificates(self, now: datetime) -> list[Certificate]:
+        """Return every unexpired self-issued certificate, the longest-lived first; all are trusted."""
+        return [certificate for certificate in self._own if certificate.not_after > now]
+
+    async def renew_if_due(self) -> None:
+        """Issue a new own certificate every 30 days, so that what it issues lives long (rules §2)."""
+        now = self._clock.now()
+        valid = self.own_certificates(now)
+        if valid and now - valid[0].not_before < INTERNET_GATEWAY_RENEWAL_INTERVAL:
+            return
+        certificate = await asyncio.to_thread(self._self_issue, now)
+        await self._vault.save_path(CertificationPath(certificate, ()), purpose=PURPOSE_OWN)
+        self._own = [certificate, *valid]
+
+    def current(self, now: datetime) -> Certificate:
+        """Return the certificate that issues others now."""
+        return self.own_certificates(now)[0]
+
+    def _self_issue(self, now: datetime) -> Certificate:
+        return issue(
+            subject_key=self.key.public_key,
+            issuer_key=self.key,
+            issuer=None,
+            role=Role.SELF_ISSUED_GATEWAY,
+            not_before=now - BACKDATING,
+            not_after=now + GATEWAY_LIFE,
+        )
+
+
+class PublishedParams:
+    """The connection parameters that this Internet gateway publishes, with a static session key."""
+
+    def __init__(self, address: str, key: IdentityPrivateKey, session_key: SessionKey) -> None:
+        self.octets = NodeConnectionParams(address, key.public_key, session_key).serialize()

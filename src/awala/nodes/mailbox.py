@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Hands the items that rest at some hops to the peer that collects them (PoWeb collection)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from awala.base.clock import Clock
+from awala.bindings.poweb import CollectedParcel, StreamingMode
+from awala.nodes.events import Action, EventHub, HopEvent, Way
+from awala.spool.model import Hop, Item
+from awala.spool.port import Spool
+
+LEASE = timedelta(hours=24)
+"""Items stay with a connection while it lives; it gives back at its end what was not acknowledged."""
+
+RECHECK_SECONDS = 30.0
+"""A waiting mailbox looks again this often: an item dated ahead may have become due."""
+
+
+class Mailbox:
+    """One peer's open collection: a lane's hops that it may collect from."""
+
+    def __init__(
+        self, spool: Spool, hops: Sequence[Hop], *, clock: Clock, events: EventHub, mode: StreamingMode
+    ) -> None:
+        self._spool = spool
+        self._hops = tuple(hops)
+        self._clock = clock
+        self._events = events
+        self._mode = mode
+        self._leased: dict[tuple[int, int], Item] = {}
+
+    async def next(self) -> CollectedParcel | None:
+        """Return the next parcel; None when the queue is empty and the peer wants no more than that."""
+        while True:
+            cursors = [self._spool.cursor(hop) for hop in self._hops]
+            found = await self._take()
+            if found is not None:
+                return found
+            if self._mode is StreamingMode.CLOSE_UPON_COMPLETION:
+                return None
+            await self._wait(cursors)
+
+    async def acknowledge(self, parcel: CollectedParcel) -> None:
+        """Let go of exactly the version that was handed out."""
+        item = parcel.token
+        if not isinstance(item, Item):  # pragma: no cover - the binding returns what it was given
+            return
+        await self._spool.release([item], now=self._clock.now())
+        self._leased.pop((item.key, item.version), None)
+        self._events.emit(
+            HopEvent(
+                self._clock.now(),
+                Action.HANDED_ON,
+                item.identity.kind.value,
+                item.identity.message_id,
+                Way.POWEB,
+                item.size,
+            )
+        )
+
+    async def close(self) -> None:
+        """Give back what was handed out and not acknowledged."""
+        leased = list(self._leased.values())
+        self._leased.clear()
+        if leased:
+            await self._spool.return_lease(leased)
+
+    async def _take(self) -> CollectedParcel | None:
+        for hop in self._hops:
+            while items := await self._spool.lease(hop, now=self._clock.now(), duration=LEASE):
+                [item] = items
+                self._leased[item.key, item.version] = item
+                body = await self._spool.body(item)
+                if body is not None:
+                    return CollectedParcel(token=item, parcel=body)
+                # Replaced or released meanwhile; what replaced it is leased next.
+                self._leased.pop((item.key, item.version), None)
+                await self._spool.return_lease([item])
+        return None
+
+    async def _wait(self, cursors: Sequence[int]) -> None:
+        waiters = [
+            asyncio.ensure_future(self._spool.changed(hop, cursor))
+            for hop, cursor in zip(self._hops, cursors, strict=True)
+        ]
+        try:
+            await asyncio.wait(waiters, timeout=RECHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()
+            await asyncio.gather(*waiters, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_mailbox(
+    spool: Spool, hops: Sequence[Hop], *, clock: Clock, events: EventHub, mode: StreamingMode
+) -> AsyncIterator[Mailbox]:
+    """Open a mailbox for as long as a connection lives."""
+    mailbox = Mailbox(spool, hops, clock=clock, events=events, mode=mode)
+    try:
+        yield mailbox
+    finally:
+        await asyncio.shield(mailbox.close())

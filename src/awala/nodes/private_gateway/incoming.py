@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What the private gateway takes from its Internet gateway, on-line or in cargo."""
+
+from __future__ import annotations
+
+from awala.base.clock import Clock
+from awala.messages import (
+    CertificateRotation,
+    InvalidMessageError,
+    MalformedMessageError,
+    MessageError,
+    Parcel,
+)
+from awala.nodes.events import EventHub, Way
+from awala.nodes.intake import drop, owe_for_refused, take_over
+from awala.nodes.lanes import ENDPOINT
+from awala.nodes.private_gateway.credentials import Credentials
+from awala.spool.model import Carrier, Hop, Kind
+from awala.spool.port import Spool
+
+
+class Incoming:
+    """Judges parcels for endpoints of this machine and puts them into their mailboxes."""
+
+    def __init__(self, *, credentials: Credentials, spool: Spool, clock: Clock, events: EventHub) -> None:
+        self._credentials = credentials
+        self._spool = spool
+        self._clock = clock
+        self._events = events
+
+    async def from_collection(self, octets: bytes) -> None:
+        """Take a parcel that came on-line; return when it may be acknowledged.
+
+        A parcel that can never be accepted is dropped, and may be acknowledged too.
+        """
+        await self._take(octets, Way.POWEB, owed_to=None)
+
+    async def from_cargo(self, octets: bytes, peer_id: str) -> None:
+        """Take a parcel that came in cargo; an acknowledgement is owed for it, accepted or refused."""
+        await self._take(octets, Way.CARGO, owed_to=peer_id)
+
+    async def _take(self, octets: bytes, way: Way, owed_to: str | None) -> None:
+        now = self._clock.now()
+        try:
+            parcel = Parcel.parse(octets)
+        except MalformedMessageError as error:
+            drop(self._events, Kind.PARCEL, "", way=way, now=now, size=len(octets), reason=str(error))
+            return
+        try:
+            parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
+        except MessageError as error:
+            if owed_to is not None:
+                await owe_for_refused(self._spool, parcel, owed_to)
+            drop(
+                self._events,
+                Kind.PARCEL,
+                parcel.message_id,
+                way=way,
+                now=now,
+                size=len(octets),
+                reason=str(error),
+            )
+            return
+        await take_over(
+            self._spool,
+            self._events,
+            parcel,
+            octets,
+            kind=Kind.PARCEL,
+            hop=Hop(ENDPOINT, parcel.recipient.id),
+            way=way,
+            now=now,
+            carriers=Carrier.ONLINE,
+            owed_to=owed_to,
+        )
+
+    async def rotation(self, octets: bytes, peer_id: str) -> None:
+        """Take a renewed certificate that came in cargo (rules §3: the known key must have signed it)."""
+        rotation = CertificateRotation.parse(octets)
+        now = self._clock.now()
+        peer = self._credentials.peer
+        leaf = rotation.path.leaf
+        issuers = [c for c in rotation.path.authorities if c.public_key.spki == peer.identity_key.spki]
+        if peer_id != peer.node_id or not issuers:
+            raise InvalidMessageError("the rotation does not come from the paired Internet gateway")
+        if leaf.public_key.spki != self._credentials.key.public_key.spki:
+            raise InvalidMessageError("the rotated certificate is for another key")
+        leaf.verify_issued_by(issuers[0])
+        current = self._credentials.own_certificates(now)
+        if current and current[0].not_after >= leaf.not_after:
+            return
+        await self._credentials.save_uplink_path(rotation.path)

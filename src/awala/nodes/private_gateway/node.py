@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The private gateway: its parts put together over a spool and a vault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from awala.base.clock import Clock
+from awala.nodes.channel import CargoMaker, Unpacker
+from awala.nodes.config import StorageConfig
+from awala.nodes.events import EventHub
+from awala.nodes.lanes import ENDPOINT, UPLINK, lane_totals
+from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
+from awala.nodes.private_gateway.incoming import Incoming
+from awala.nodes.private_gateway.local import ENDPOINTS, LocalService
+from awala.nodes.private_gateway.pairing import Connect, Pairing
+from awala.nodes.private_gateway.uplink import Uplink
+from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
+from awala.nodes.upkeep import keep_up
+from awala.sessions import Sessions
+from awala.spool import SqliteSpool
+from awala.spool.model import Hop, Totals
+from awala.spool.port import Spool
+from awala.vault import SqliteVault, Vault
+
+UPKEEP_INTERVAL = timedelta(hours=1)
+"""How often what has expired is swept and keys are pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateGatewayStatus:
+    """What a person or a script wants to know about a private gateway."""
+
+    node_id: str
+    internet_gateway: InternetGatewayPeer | None
+    online: bool
+    last_error: str
+    certificate_until: datetime | None
+    endpoints: int
+    outgoing: Totals
+    incoming: Totals
+
+
+class PrivateGateway:
+    """A private gateway with everything but its servers."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        vault: Vault,
+        spool: Spool,
+        clock: Clock,
+        connect: Connect,
+        connect_courier: ConnectCourier,
+    ) -> None:
+        self.events = EventHub()
+        self.credentials = credentials
+        self._vault = vault
+        self._spool = spool
+        self._clock = clock
+        self._sessions = Sessions(vault.session_keys)
+        incoming = Incoming(credentials=credentials, spool=spool, clock=clock, events=self.events)
+        self._unpacker = Unpacker(
+            own_id=credentials.node_id,
+            spool=spool,
+            sessions=self._sessions,
+            clock=clock,
+            events=self.events,
+            peer_hop=lambda peer_id: Hop(UPLINK, peer_id),
+            on_parcel=incoming.from_cargo,
+            on_rotation=incoming.rotation,
+        )
+        self.pairing = Pairing(credentials=credentials, sessions=self._sessions, clock=clock, connect=connect)
+        self.local = LocalService(
+            credentials=credentials, vault=vault, spool=spool, clock=clock, events=self.events
+        )
+        self.uplink = Uplink(
+            credentials=credentials,
+            pairing=self.pairing,
+            connect=connect,
+            spool=spool,
+            incoming=incoming,
+            clock=clock,
+            events=self.events,
+        )
+        self.visit = CourierVisit(
+            credentials=credentials,
+            spool=spool,
+            sessions=self._sessions,
+            maker=CargoMaker(
+                key=credentials.key,
+                spool=spool,
+                sessions=self._sessions,
+                clock=clock,
+                events=self.events,
+            ),
+            unpacker=self._unpacker,
+            clock=clock,
+            events=self.events,
+            connect=connect_courier,
+        )
+
+    async def run(self) -> None:
+        """Exchange, unpack and clean up until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.uplink.run())
+            group.create_task(self._unpacker.run())
+            group.create_task(keep_up(self._spool, self._sessions, self._clock, UPKEEP_INTERVAL))
+
+    async def status(self) -> PrivateGatewayStatus:
+        """Describe the present state."""
+        now = self._clock.now()
+        own = self.credentials.own_certificates(now)
+        totals = await self._spool.totals()
+        return PrivateGatewayStatus(
+            node_id=self.credentials.node_id,
+            internet_gateway=self.credentials.known_peer,
+            online=self.uplink.online,
+            last_error=self.uplink.last_error,
+            certificate_until=own[0].not_after if own else None,
+            endpoints=len(await self._vault.records(ENDPOINTS)),
+            outgoing=lane_totals(totals, UPLINK),
+            incoming=lane_totals(totals, ENDPOINT),
+        )
+
+
+@asynccontextmanager
+async def open_private_gateway(
+    storage: StorageConfig,
+    *,
+    clock: Clock,
+    connect: Connect,
+    connect_courier: ConnectCourier,
+) -> AsyncIterator[PrivateGateway]:
+    """Open the stores of a private gateway and put it together; raises NotInitialisedError."""
+    vault = await SqliteVault.open(storage.directory / "vault")
+    try:
+        credentials = await Credentials.load(vault, clock)
+        spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
+        try:
+            yield PrivateGateway(
+                credentials=credentials,
+                vault=vault,
+                spool=spool,
+                clock=clock,
+                connect=connect,
+                connect_courier=connect_courier,
+            )
+        finally:
+            await spool.close()
+    finally:
+        await vault.close()

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The on-line exchange with the Internet gateway: parcels out as they come, parcels in as they wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from awala.base.clock import Clock
+from awala.base.errors import AwalaError
+from awala.bindings.errors import UnauthenticatedError
+from awala.bindings.poweb import AckPacing, PoWebClient, StreamingMode
+from awala.messages import DetachedSignatureType, sign_detached
+from awala.nodes.backoff import INTERNET_WAIT, Backoff
+from awala.nodes.events import EventHub, Way
+from awala.nodes.handover import Handover
+from awala.nodes.lanes import UPLINK
+from awala.nodes.private_gateway.credentials import Credentials
+from awala.nodes.private_gateway.incoming import Incoming
+from awala.nodes.private_gateway.pairing import Connect, Pairing
+from awala.spool.model import Item
+from awala.spool.port import Spool
+
+logger = logging.getLogger(__name__)
+
+
+class Uplink:
+    """Keeps in touch with the Internet gateway for as long as there is a way to it."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        pairing: Pairing,
+        connect: Connect,
+        spool: Spool,
+        incoming: Incoming,
+        clock: Clock,
+        events: EventHub,
+    ) -> None:
+        self._credentials = credentials
+        self._pairing = pairing
+        self._connect = connect
+        self._incoming = incoming
+        self._clock = clock
+        self._backoff = Backoff(first=INTERNET_WAIT)
+        self._client: PoWebClient | None = None
+        self._connecting = asyncio.Lock()
+        self._renewing = asyncio.Lock()
+        self._pacing = AckPacing()
+        self._kicked = asyncio.Event()
+        self._handover = Handover(
+            spool, UPLINK, self._deliver, clock=clock, events=events, way=Way.POWEB, backoff=self._backoff
+        )
+        self.online = False
+        """Whether a collection is open at this moment."""
+        self.last_error: str = ""
+        """Why there is no connection; empty while there is one."""
+
+    def kick(self) -> None:
+        """Try at once, whatever the back-off says."""
+        self._kicked.set()
+        self._handover.kick()
+
+    async def run(self) -> None:
+        """Exchange until cancelled; begins once the private gateway is paired."""
+        await self._credentials.paired.wait()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._handover.run())
+                group.create_task(self._keep_collecting())
+        finally:
+            await self._forget_client()
+
+    async def _keep_collecting(self) -> None:
+        failures = 0
+        while True:
+            self._kicked.clear()
+            try:
+                await self._collect()
+                failures = 0 if self.online else failures + 1
+            except AwalaError as error:
+                failures = 1 if self.online else failures + 1
+                self.last_error = str(error)
+                logger.info("the Internet gateway cannot be reached: %s", error)
+                await self._after_failure(error)
+            self.online = False
+            await self._pause(max(failures, 1))
+
+    async def _after_failure(self, error: AwalaError) -> None:
+        if isinstance(error, UnauthenticatedError):
+            await self._renew()
+        await self._forget_client()
+
+    async def _pause(self, failures: int) -> None:
+        wait = asyncio.ensure_future(self._clock.sleep(self._backoff.wait(failures).total_seconds()))
+        kick = asyncio.ensure_future(self._kicked.wait())
+        try:
+            await asyncio.wait((wait, kick), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wait.cancel()
+            kick.cancel()
+            await asyncio.gather(wait, kick, return_exceptions=True)
+
+    async def _collect(self) -> None:
+        client = await self._get_client()
+        if self._credentials.renewal_is_due(self._clock.now()):
+            await self._pairing.renew(client)
+        async with client.collect(
+            self._sign_nonce, StreamingMode.KEEP_ALIVE, on_open=self._opened
+        ) as collection:
+            async for delivery in collection:
+                await self._incoming.from_collection(delivery.parcel)
+                await delivery.acknowledge()
+
+    def _opened(self) -> None:
+        self.online = True
+        self.last_error = ""
+        self._handover.kick()
+
+    def _sign_nonce(self, nonce: bytes) -> Sequence[bytes]:
+        path = self._credentials.uplink_path(self._clock.now())
+        return [sign_detached(DetachedSignatureType.NONCE, nonce, self._credentials.key, path.leaf)]
+
+    async def _deliver(self, _item: Item, parcel: bytes) -> None:
+        path = self._credentials.uplink_path(self._clock.now())
+        countersignature = await asyncio.to_thread(
+            sign_detached, DetachedSignatureType.PARCEL_DELIVERY, parcel, self._credentials.key, path.leaf
+        )
+        client = await self._get_client()  # last: until it is used, nothing else may run and close it
+        try:
+            await client.deliver(parcel, countersignature)
+        except UnauthenticatedError:
+            await self._renew()
+            raise
+
+    async def _renew(self) -> None:
+        """Register again: the gateway no longer knows our certificate (rules §9)."""
+        async with self._renewing:
+            try:
+                await self._pairing.renew(await self._get_client())
+            except AwalaError as error:
+                logger.info("registering again failed: %s", error)
+
+    async def _get_client(self) -> PoWebClient:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect(self._credentials.peer.address)
+                self._client.pacing = self._pacing
+            return self._client
+
+    async def _forget_client(self) -> None:
+        async with self._renewing:  # which sends several requests with the same client
+            client, self._client = self._client, None
+            if client is not None:
+                await client.aclose()

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""The public API for apps and services."""
+
+from awala.base.errors import AwalaError
+from awala.nodes.endpoint.errors import (
+    GatewayMismatchError,
+    InvalidAuthorizationError,
+    MessageTooLargeError,
+    NotAuthorisedError,
+    NotRegisteredError,
+    UnknownPeerError,
+)
+from awala.nodes.endpoint.inbox import UnwantedMessageError
+from awala.nodes.endpoint.peers import Peer, PeerKind
+from awala.sdk.app import PairingRefusedError, PrivateApp
+from awala.sdk.messages import Handler, IncomingMessage, Ticket, TicketState
+from awala.sdk.pairing import Invitation, Offer, PairingTextError
+
+__all__ = [
+    "AwalaError",
+    "GatewayMismatchError",
+    "Handler",
+    "IncomingMessage",
+    "InvalidAuthorizationError",
+    "Invitation",
+    "MessageTooLargeError",
+    "NotAuthorisedError",
+    "NotRegisteredError",
+    "Offer",
+    "PairingRefusedError",
+    "PairingTextError",
+    "Peer",
+    "PeerKind",
+    "PrivateApp",
+    "Ticket",
+    "TicketState",
+    "UnknownPeerError",
+    "UnwantedMessageError",
+]

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""An app with an endpoint behind the private gateway of its device."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from awala.base.clock import Clock
+from awala.base.errors import AwalaError
+from awala.bindings.poweb import DEFAULT_LOCAL_GATEWAY
+from awala.messages import NodeConnectionParams, ServiceMessage
+from awala.nodes.background import in_background
+from awala.nodes.endpoint.identity import DEFAULT_LIFE
+from awala.nodes.endpoint.inbox import Attempt
+from awala.nodes.endpoint.peers import Peer, PeerKind
+from awala.nodes.endpoint.private import PrivateEndpoint
+from awala.nodes.endpoint.root import open_private_endpoint
+from awala.sdk.messages import Handler, Handlers, IncomingMessage, Ticket, Tickets
+from awala.sdk.pairing import NONCE_SIZE, Invitation, Offer
+
+_OFFERS = "offers"
+OFFER_LIFE = timedelta(days=30)
+"""How long an offer may be answered."""
+
+
+class PairingRefusedError(AwalaError):
+    """An invitation that does not answer an offer of this app."""
+
+    advice = "Make a new offer and have it answered; each offer pairs once."
+
+
+class PrivateApp:
+    """One app on this device; get one from `PrivateApp.open`.
+
+    What was sent is durable when `send` returns, also without a gateway or
+    a network. Handlers run one at a time, each message until it was dealt with.
+    """
+
+    def __init__(self, endpoint: PrivateEndpoint) -> None:
+        self._endpoint = endpoint
+        self._handlers = Handlers()
+        self._tickets = Tickets(endpoint.events)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        data_dir: Path,
+        *,
+        gateway: str = DEFAULT_LOCAL_GATEWAY,
+        clock: Clock | None = None,
+        setup: Callable[[PrivateApp], None] | None = None,
+    ) -> AsyncIterator[PrivateApp]:
+        """Open the app's data, which are made the first time, and run it for as long as the block lasts.
+
+        ``setup`` registers handlers before the first message is given out.
+        """
+        async with open_private_endpoint(data_dir, gateway=gateway, clock=clock) as endpoint:
+            app = cls(endpoint)
+            if setup is not None:
+                setup(app)
+            async with in_background(endpoint.run(app._receive), app._tickets.run()):
+                yield app
+
+    @property
+    def id(self) -> str:
+        """The node id of this app's endpoint."""
+        return self._endpoint.node_id
+
+    def on(self, message_type: str | None = None) -> Callable[[Handler], Handler]:
+        """Register a handler for messages of a type; without a type, for all that have no own handler."""
+        return self._handlers.on(message_type)
+
+    def on_authorised(self, handler: Callable[[Peer], Awaitable[None]]) -> None:
+        """Have ``handler`` called with each peer that says, in a message, that this app may write to it."""
+        self._endpoint.identity.on_authorization = handler
+
+    async def registered(self) -> None:
+        """Return when the private gateway has registered this app's endpoint."""
+        await self._endpoint.registered.wait()
+
+    async def send(
+        self, peer: Peer | str, message_type: str, content: bytes, *, expires_in: timedelta = DEFAULT_LIFE
+    ) -> Ticket:
+        """Send a message; it is in the outbox, durably, when this returns.
+
+        Raises UnknownPeerError, NotAuthorisedError, MessageTooLargeError, StorageFullError.
+        """
+        peer_id = peer if isinstance(peer, str) else peer.id
+        message_id = await self._endpoint.identity.send(
+            peer_id, ServiceMessage(message_type, content), life=expires_in
+        )
+        return self._tickets.issue(message_id)
+
+    async def peers(self) -> list[Peer]:
+        """Return all peers."""
+        return await self._endpoint.identity.peers.all()
+
+    async def add_internet_peer(self, params: bytes, *, allow_replies: bool = True) -> Peer:
+        """Learn an Internet endpoint from its connection parameters, and let it answer.
+
+        Raises MessageError for parameters that cannot be read, NotRegisteredError.
+        """
+        peer = await self._endpoint.identity.add_internet_peer(NodeConnectionParams.parse(params))
+        if allow_replies and not self._is_granted(peer):
+            await self._endpoint.send_authorization(peer)
+        return peer
+
+    def _is_granted(self, peer: Peer) -> bool:
+        """Say whether a peer was allowed to answer for as long as our certificate lives."""
+        return (
+            peer.granted_until is not None and peer.granted_until >= self._endpoint.own_path().leaf.not_after
+        )
+
+    async def offer(self) -> Offer:
+        """Make an offer to pair; the other person's app answers it with an invitation.
+
+        Raises NotRegisteredError: the offer says where this app is found.
+        """
+        self._endpoint.own_path()
+        nonce = secrets.token_bytes(NONCE_SIZE)
+        expiry = self._endpoint.identity.now() + OFFER_LIFE
+        await self._endpoint.remember(_OFFERS, nonce.hex(), json.dumps(expiry.isoformat()).encode())
+        return Offer(self._endpoint.identity.key.public_key, self._endpoint.gateway_address, nonce)
+
+    async def accept(self, offer: Offer, *, name: str = "") -> Invitation:
+        """Answer an offer: allow its maker to write to us. We may write once its answer has arrived."""
+        identity = self._endpoint.identity
+        known = await identity.peers.get(offer.key.node_id)
+        peer = known or Peer(
+            id=offer.key.node_id, kind=PeerKind.PRIVATE, key=offer.key, address=offer.address, name=name
+        )
+        await identity.peers.save(peer)
+        return Invitation(await self._endpoint.authorise(peer), offer.nonce)
+
+    async def complete(self, invitation: Invitation, *, name: str = "") -> Peer:
+        """Take an invitation that answers an offer of ours, and allow the other side to write to us.
+
+        Raises PairingRefusedError, InvalidAuthorizationError; nothing is changed then.
+        """
+        key = invitation.nonce.hex()
+        record = await self._endpoint.recall(_OFFERS, key)
+        if record is None or datetime.fromisoformat(json.loads(record)) < self._endpoint.identity.now():
+            raise PairingRefusedError(
+                "the invitation does not answer an offer of this app, or comes too late"
+            )
+        peer = await self._endpoint.identity.take_authorization(
+            invitation.params, sender_id=invitation.params.identity_key.node_id, name=name
+        )
+        await self._endpoint.send_authorization(peer)
+        await self._endpoint.forget(_OFFERS, key)
+        return peer
+
+    async def _receive(self, attempt: Attempt) -> None:
+        message = attempt.message
+        await self._handlers.handle(
+            IncomingMessage(
+                id=message.message_id,
+                sender_id=message.sender_id,
+                type=message.type,
+                content=message.content,
+                created=message.created,
+                expires=message.expires,
+                attempt=attempt.number,
+            )
+        )

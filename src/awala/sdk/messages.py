@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""What an app sees of its messages: what came, what became of what it sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from awala.nodes.endpoint.inbox import UnwantedMessageError
+from awala.nodes.events import Action, EventHub
+from awala.spool.model import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A message from a peer, decrypted.
+
+    ``id`` is the same at every attempt; ``attempt`` counts from 1.
+    """
+
+    id: str
+    sender_id: str
+    type: str
+    content: bytes
+    created: datetime
+    expires: datetime
+    attempt: int
+
+
+Handler = Callable[[IncomingMessage], Awaitable[None]]
+"""Deals with a message: returning lets go of it, raising has it tried again later."""
+
+
+class TicketState(Enum):
+    """What became of a message that was sent."""
+
+    QUEUED = "queued"
+    """It is safe in this app's outbox."""
+
+    SENT = "sent"
+    """The next node has it safe."""
+
+    REFUSED = "refused"
+    """The next node refused it for good."""
+
+
+class Ticket:
+    """Follows one message that was sent."""
+
+    def __init__(self, message_id: str) -> None:
+        self.id = message_id
+        self.state = TicketState.QUEUED
+        self.reason = ""
+        """Why it was refused; empty otherwise."""
+        self._settled = asyncio.Event()
+
+    async def wait(self) -> TicketState:
+        """Return when the message was sent or refused."""
+        await self._settled.wait()
+        return self.state
+
+    def settle(self, state: TicketState, reason: str = "") -> None:
+        """Note what became of the message."""
+        self.state = state
+        self.reason = reason
+        self._settled.set()
+
+
+MAX_TICKETS = 10_000
+"""Messages whose fate is followed at once; the oldest ticket is no longer told beyond that."""
+
+
+class Tickets:
+    """Tells each ticket what became of its message."""
+
+    def __init__(self, events: EventHub) -> None:
+        self._events = events
+        self._open: dict[str, Ticket] = {}
+
+    def issue(self, message_id: str) -> Ticket:
+        """Return a ticket for a message that is in the outbox."""
+        while len(self._open) >= MAX_TICKETS:
+            del self._open[next(iter(self._open))]
+        ticket = self._open[message_id] = Ticket(message_id)
+        return ticket
+
+    async def run(self) -> None:
+        """Follow the endpoint's events until cancelled."""
+        states = {Action.HANDED_ON: TicketState.SENT, Action.REFUSED: TicketState.REFUSED}
+        with self._events.subscribe() as events:
+            async for event in events:
+                if event.kind == Kind.PARCEL.value and event.way is not None and event.action in states:
+                    ticket = self._open.pop(event.message_id, None)
+                    if ticket is not None:
+                        ticket.settle(states[event.action], event.reason)
+
+
+class Handlers:
+    """Which handler an app has for which type of message."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._default: Handler | None = None
+
+    def on(self, message_type: str | None) -> Callable[[Handler], Handler]:
+        """Register a handler for a type; None is for every type without one of its own."""
+
+        def register(handler: Handler) -> Handler:
+            if message_type is None:
+                self._default = handler
+            else:
+                self._handlers[message_type] = handler
+            return handler
+
+        return register
+
+    async def handle(self, message: IncomingMessage) -> None:
+        """Give a message to its handler; one of a type that nobody handles is put into quarantine."""
+        handler = self._handlers.get(message.type, self._default)
+        if handler is None:
+            raise UnwantedMessageError("no handler takes messages of this type")
+        await handler(message)

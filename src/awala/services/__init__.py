@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Sample services, written only against the SDK."""
