@@ -6,22 +6,11 @@ import errno
 import os
 import socket
 
-import httpcore2
-import httpx2
 import pytest
 
-from awala.bindings.addressing import (
-    Dialler,
-    DiallingBackend,
-    DiallingTransport,
-    ForbiddenAddressError,
-    NotFound,
-)
+from awala.bindings.addressing import Dialler, ForbiddenAddressError, NotFound
 from awala.bindings.addressing.dialler import MAX_ATTEMPTS, interleave
-from awala.bindings.asgi import HttpApp, Response
 from awala.bindings.errors import UnreachableError
-from awala.bindings.serving import serve
-from awala.testing import Authority
 from helpers.network import StaticResolver, network
 
 
@@ -32,7 +21,10 @@ def dialler(*addresses, **settings):
 class Connection:
     def __init__(self, address):
         self.address = address
-        self.discarded = False
+        self.closed = False
+
+    def close(self):
+        self.closed = True
 
 
 class Dial:
@@ -55,9 +47,6 @@ class Dial:
             await step.wait()
         self.made.append(Connection(address))
         return self.made[-1]
-
-    async def discard(self, connection):
-        connection.discarded = True
 
 
 @pytest.fixture
@@ -104,16 +93,16 @@ async def test_the_first_connection_wins_and_a_late_one_is_discarded():
             await asyncio.sleep(0)
         return await dial(address, port)
 
-    hosts = dialler("127.0.0.1", "2001:db8::1", stagger=0)
-    won = await hosts.attempt("host.test", 1, winning, discard=dial.discard)
-    assert not won.discarded
-    assert all(made.discarded for made in dial.made if made is not won)
+    hosts = dialler("127.0.0.1", "2001:db8::1", stagger=0, dial=winning)
+    won = await hosts.connect("host.test", 1)
+    assert not won.closed
+    assert all(made.closed for made in dial.made if made is not won)
 
 
 async def test_a_hanging_address_does_not_hold_up_the_next():
     dial = Dial({"2001:db8::1": asyncio.Event()})
-    hosts = dialler("127.0.0.1", "2001:db8::1", stagger=0.01)
-    won = await hosts.attempt("host.test", 1, dial, discard=dial.discard)
+    hosts = dialler("127.0.0.1", "2001:db8::1", stagger=0.01, dial=dial)
+    won = await hosts.connect("host.test", 1)
     assert won.address == "127.0.0.1"
     assert dial.dialled == ["2001:db8::1", "127.0.0.1"]
 
@@ -121,25 +110,25 @@ async def test_a_hanging_address_does_not_hold_up_the_next():
 async def test_gives_each_address_its_time_and_no_more():
     dial = Dial({"127.0.0.1": asyncio.Event()})
     with pytest.raises(UnreachableError, match="in time"):
-        await dialler("127.0.0.1", timeout=0.01).attempt("host.test", 1, dial, discard=dial.discard)
+        await dialler("127.0.0.1", timeout=0.01, dial=dial).connect("host.test", 1)
 
 
 async def test_a_failure_without_a_number_is_still_explained():
     dial = Dial({"127.0.0.1": OSError("odd")})
     with pytest.raises(UnreachableError, match="no connection"):
-        await dialler("127.0.0.1").attempt("host.test", 1, dial, discard=dial.discard)
+        await dialler("127.0.0.1", dial=dial).connect("host.test", 1)
 
 
 async def test_a_mistake_in_the_program_is_not_taken_for_a_network_error():
     dial = Dial({"127.0.0.1": ZeroDivisionError()})
     with pytest.raises(ZeroDivisionError):
-        await dialler("127.0.0.1", "127.0.0.2").attempt("host.test", 1, dial, discard=dial.discard)
+        await dialler("127.0.0.1", "127.0.0.2", dial=dial).connect("host.test", 1)
 
 
 async def test_cancelling_ends_all_attempts():
     dial = Dial({"127.0.0.1": asyncio.Event(), "2001:db8::1": asyncio.Event()})
-    hosts = dialler("127.0.0.1", "2001:db8::1", stagger=0)
-    task = asyncio.create_task(hosts.attempt("host.test", 1, dial, discard=dial.discard))
+    hosts = dialler("127.0.0.1", "2001:db8::1", stagger=0, dial=dial)
+    task = asyncio.create_task(hosts.connect("host.test", 1))
     await dial.both.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -152,59 +141,9 @@ async def test_tries_a_bounded_number_of_addresses():
     refused = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     dial = Dial(dict.fromkeys(addresses, refused))
     with pytest.raises(UnreachableError):
-        await dialler(*addresses).attempt("host.test", 1, dial, discard=dial.discard)
+        await dialler(*addresses, dial=dial).connect("host.test", 1)
     assert len(dial.dialled) == MAX_ATTEMPTS
 
 
 def test_alternates_between_the_families():
     assert interleave(["1.1.1.1", "2.2.2.2", "3.3.3.3", "::1"]) == ["::1", "1.1.1.1", "2.2.2.2", "3.3.3.3"]
-
-
-@pytest.mark.parametrize(
-    ("addresses", "target"),
-    [
-        (["1.1.1.1", "::1", "2.2.2.2"], "ipv4:1.1.1.1:443,2.2.2.2:443"),
-        (["::1", "::2"], "ipv6:[::1]:443,[::2]:443"),
-    ],
-)
-async def test_names_addresses_as_grpc_does(addresses, target):
-    assert await dialler(*addresses).grpc_target("host.test", 443) == target
-
-
-async def hello(request):
-    return Response.text(request.headers.get("host"))
-
-
-async def test_httpx_speaks_to_the_name_over_the_checked_address():
-    authority = Authority.create()
-    tls = authority.server_context("host.test")
-    names = []
-    tls.sni_callback = lambda _socket, name, _context: names.append(name)
-    async with serve(HttpApp({"/": {"GET": hello}}), "127.0.0.1:0", tls=tls) as server:
-        transport = DiallingTransport(dialler("127.0.0.1"), tls=authority.client_context())
-        async with httpx2.AsyncClient(transport=transport) as client:
-            url = f"https://host.test:{server.port}/"
-            assert (await client.get(url)).text == f"host.test:{server.port}"
-            assert names == ["host.test"]
-
-
-async def test_httpx_meets_the_errors_of_the_dialler():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    transport = DiallingTransport(dialler("127.0.0.1"), tls=Authority.create().client_context())
-    async with httpx2.AsyncClient(transport=transport) as client:
-        with pytest.raises(httpx2.ConnectError):
-            await client.get(f"https://host.test:{port}/")
-        with pytest.raises(NotFound):
-            await client.get("https://elsewhere.test/")
-
-
-async def test_the_backend_waits_and_loses_races_politely(listener):
-    hosts = dialler("127.0.0.1", "127.0.0.2", stagger=0)
-    backend = DiallingBackend(hosts)
-    await backend.sleep(0)
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.2", listener)
-    async with server:
-        stream = await backend.connect_tcp("host.test", listener, timeout=5)
-        assert isinstance(stream, httpcore2.AsyncNetworkStream)
-        await stream.aclose()

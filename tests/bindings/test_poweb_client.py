@@ -7,7 +7,6 @@ import asyncio
 import base64
 import socket
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import pytest
 
@@ -25,13 +24,11 @@ from awala.bindings.errors import (
     Unprocessable,
     UnreachableError,
 )
-from awala.bindings.poweb import PoWebClient, client, dialling, poweb_app, serve_poweb
-from awala.bindings.poweb.answers import MAX_RETRY_AFTER, parse_retry_after
+from awala.bindings.poweb import PoWebClient, client, poweb_app, serve_poweb
 from awala.messages.limits import MAX_PARCEL_SIZE
 from helpers.poweb import GOOD_COUNTERSIGNATURE, LoopbackDialler, MemoryGateway, tls_contexts
 
 DIGEST = bytes(range(32))
-NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 PNRA = "application/vnd.awala.node-registration.authorization"
 
 
@@ -208,29 +205,6 @@ async def test_passes_on_when_to_come_back():
             await poweb.deliver(b"parcel", GOOD_COUNTERSIGNATURE)
 
     assert raised.value.retry_after == 17.0
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        ("soon", None),
-        ("-3", None),
-        ("1.5", None),
-        ("0", 0.0),
-        ("120", 120.0),
-        (" 5 ", 5.0),
-        ("9" * 400, MAX_RETRY_AFTER),
-        ("Sat, 21 Nov 2026 12:01:30 GMT", 90.0),
-        ("Sat, 21 Nov 2026 12:01:30 -0000", 90.0),
-        ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
-        ("Sat, 21 Nov 2099 11:00:00 GMT", MAX_RETRY_AFTER),
-        ("Sat, 99 Nov 2026 11:00:00 GMT", None),
-    ],
-)
-def test_reads_retry_after(value, seconds):
-    assert parse_retry_after(value, now=NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -417,20 +391,3 @@ def test_takes_plain_http_for_this_machine_alone(url):
 )
 async def test_takes_any_loopback_address(url):
     await PoWebClient.local(url).aclose()
-
-
-async def test_tries_every_address_of_a_name(monkeypatch):
-    good = socket.create_server(("127.0.0.1", 0))
-    closed = socket.create_server(("127.0.0.1", 0))
-    addresses = [closed.getsockname(), good.getsockname()]
-    closed.close()
-
-    async def resolve(*_args, **_kwargs):
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
-    connected = await dialling.DirectDialler().connect("gw.example", 1)
-
-    assert connected.getpeername() == addresses[1]
-    connected.close()
-    good.close()

@@ -17,7 +17,8 @@ from awala.bindings.errors import (
     Unauthenticated,
     Unprocessable,
 )
-from awala.bindings.serving import join_address, serve, split_address
+from awala.bindings.host_port import join_address, split_address
+from awala.bindings.serving import serve
 from awala.testing import Authority
 
 

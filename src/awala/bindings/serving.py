@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from awala.base.errors import ConfigurationError
+from awala.bindings.host_port import join_address, split_address
 
 MAX_HEADER_SIZE: Final = 16 * 1024
 """Octets of a request line and its headers, together; the last KiB may be refused already."""
@@ -36,37 +37,11 @@ DEFAULT_GRACE: Final = 5
 IDLE_CLOSE: Final = 0.25
 """Seconds that idle connections get to close in order when a server is drained."""
 
-MAX_PORT: Final = 65535
-
 _HEADER_PIECE: Final = 1024  # octets
 
 _DATE_INTERVAL: Final = 1.0  # the Date header has a resolution of one second
 
 _log = logging.getLogger(__name__)
-
-
-def split_address(address: str, *, default_port: int | None = None) -> tuple[str, int]:
-    """Split ``host:port``, ``[v6]:port`` or, with ``default_port``, a bare host.
-
-    Raises:
-        ConfigurationError: it is neither.
-
-    """
-    host, colon, port = address.rpartition(":")
-    if (not colon or address.endswith("]")) and default_port is not None:
-        host, port = address, str(default_port)
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        host = ""
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
-        raise ConfigurationError(f"Not a host and a port: {address!r}")
-    return host, int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    """Write a host and a port as ``split_address`` reads them."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _BoundedH11Protocol(H11Protocol):

@@ -10,7 +10,7 @@ import struct
 from types import TracebackType
 from typing import Final, Self
 
-from awala.bindings.serving import join_address
+from awala.bindings.host_port import join_address
 
 PIECE: Final = 64 * 1024
 """Octets that are passed on at once."""

@@ -14,13 +14,10 @@ from awala.bindings.addressing.errors import (
 )
 from awala.bindings.addressing.model import Resolver, Service, Target
 from awala.bindings.addressing.resolver import DohResolver, Validation
-from awala.bindings.addressing.transport import DiallingBackend, DiallingTransport
 
 __all__ = [
     "AddressError",
     "Dialler",
-    "DiallingBackend",
-    "DiallingTransport",
     "DohResolver",
     "EgressPolicy",
     "ForbiddenAddressError",

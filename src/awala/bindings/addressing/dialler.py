@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 from itertools import chain, zip_longest
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeAlias
 
 from awala.bindings.addressing.model import Resolver
+from awala.bindings.dialling import open_socket
 from awala.bindings.errors import UnreachableError
 
 ATTEMPT_TIMEOUT: Final = 10.0
@@ -28,18 +29,30 @@ STAGGER: Final = 0.25
 MAX_ATTEMPTS: Final = 6
 """Addresses tried for one connection."""
 
-T = TypeVar("T")
+Dial: TypeAlias = Callable[[str, int], Awaitable[socket.socket]]
+"""Opens a connection to an IP address and port; an OSError means to try the next."""
+
+
+async def dial_address(address: str, port: int) -> socket.socket:
+    """Return a socket connected to an IP address; raises OSError."""
+    return await open_socket(socket.AF_INET6 if ":" in address else socket.AF_INET, (address, port))
 
 
 class Dialler:
     """Dials hosts by the addresses that ``resolver`` gives, IPv6 and IPv4 in turn."""
 
     def __init__(
-        self, resolver: Resolver, *, timeout: float = ATTEMPT_TIMEOUT, stagger: float = STAGGER
+        self,
+        resolver: Resolver,
+        *,
+        timeout: float = ATTEMPT_TIMEOUT,
+        stagger: float = STAGGER,
+        dial: Dial = dial_address,
     ) -> None:
         self._resolver = resolver
         self._timeout = timeout
         self._stagger = stagger
+        self._dial = dial
 
     async def addresses(self, host: str) -> list[str]:
         """Return the addresses to try, alternating between the families, IPv6 first (RFC 8305 §4).
@@ -51,53 +64,15 @@ class Dialler:
         return interleave(await self._resolver.addresses(host))[:MAX_ATTEMPTS]
 
     async def connect(self, host: str, port: int) -> socket.socket:
-        """Return a connected, non-blocking socket with TCP_NODELAY, for ``sock=`` arguments.
+        """Return a connected, non-blocking socket with TCP_NODELAY: that of the first address to answer.
 
         Raises:
             AddressError: the host has no address that may be dialled.
             UnreachableError: none of them answers.
 
         """
-        return await self.attempt(host, port, _connect, discard=_close)
-
-    async def attempt(
-        self,
-        host: str,
-        port: int,
-        dial: Callable[[str, int], Awaitable[T]],
-        *,
-        discard: Callable[[T], Awaitable[None]],
-    ) -> T:
-        """Return what ``dial`` makes of the first address with which it succeeds.
-
-        Args:
-            host: the name to dial.
-            port: the port.
-            dial: opens a connection to an IP address and port; an OSError means to try the next.
-            discard: closes a connection that lost the race against another.
-
-        Raises:
-            AddressError: the host has no address that may be dialled.
-            UnreachableError: none of them answers.
-
-        """
-        race = _Race(dial, discard, self._timeout)
-        return await race.run(await self.addresses(host), port, self._stagger)
-
-    async def grpc_target(self, host: str, port: int) -> str:
-        """Return the checked addresses as gRPC names them: ``ipv4:203.0.113.1:443,…`` or ``ipv6:…``.
-
-        gRPC takes one family at a time; IPv4 is preferred for being reachable from more networks.
-
-        Raises:
-            AddressError: the host has no address that may be dialled.
-
-        """
-        addresses = await self.addresses(host)
-        ipv4 = [address for address in addresses if ip_address(address).version == 4]  # noqa: PLR2004 - IPv4
-        if ipv4:
-            return "ipv4:" + ",".join(f"{address}:{port}" for address in ipv4)
-        return "ipv6:" + ",".join(f"[{address}]:{port}" for address in addresses)
+        race = _Race(self._dial, self._timeout, self._stagger)
+        return await race.run(await self.addresses(host), port)
 
 
 def interleave(addresses: Iterable[str]) -> list[str]:
@@ -109,21 +84,16 @@ def interleave(addresses: Iterable[str]) -> list[str]:
     return [address for address in chain.from_iterable(pairs) if address is not None]
 
 
-class _Race(Generic[T]):
+class _Race:
     """Attempts that start one after another and may overlap; the first connection wins."""
 
-    def __init__(
-        self,
-        dial: Callable[[str, int], Awaitable[T]],
-        discard: Callable[[T], Awaitable[None]],
-        timeout: float,
-    ) -> None:
+    def __init__(self, dial: Dial, timeout: float, stagger: float) -> None:
         self._dial = dial
-        self._discard = discard
         self._timeout = timeout
+        self._stagger = stagger
 
-    async def run(self, addresses: list[str], port: int, stagger: float) -> T:
-        running: set[asyncio.Task[T]] = set()
+    async def run(self, addresses: list[str], port: int) -> socket.socket:
+        running: set[asyncio.Task[socket.socket]] = set()
         waiting = list(addresses)
         problem: OSError | None = None
         try:
@@ -131,7 +101,9 @@ class _Race(Generic[T]):
                 if waiting:
                     running.add(asyncio.create_task(self._dial_in_time(waiting.pop(0), port)))
                 done, running = await asyncio.wait(
-                    running, timeout=stagger if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                    running,
+                    timeout=self._stagger if waiting else None,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in done:
                     error = task.exception()
@@ -144,11 +116,11 @@ class _Race(Generic[T]):
             await self._end(running)
         raise UnreachableError(f"The host cannot be reached: {_reason(problem)}") from problem
 
-    async def _dial_in_time(self, address: str, port: int) -> T:
+    async def _dial_in_time(self, address: str, port: int) -> socket.socket:
         async with asyncio.timeout(self._timeout):
             return await self._dial(address, port)
 
-    async def _end(self, losers: set[asyncio.Task[T]]) -> None:
+    async def _end(self, losers: set[asyncio.Task[socket.socket]]) -> None:
         for task in losers:
             task.cancel()
         if losers:
@@ -156,7 +128,7 @@ class _Race(Generic[T]):
         for task in losers:
             if not task.cancelled() and task.exception() is None:
                 with suppress(OSError):
-                    await self._discard(task.result())
+                    task.result().close()
 
 
 def _reason(problem: OSError | None) -> str:
@@ -164,20 +136,3 @@ def _reason(problem: OSError | None) -> str:
     if isinstance(problem, TimeoutError):
         return "no answer in time"
     return os.strerror(problem.errno) if problem is not None and problem.errno else "no connection"
-
-
-async def _connect(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)  # noqa: FBT003 - the method takes it so
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _close(sock: socket.socket) -> None:
-    sock.close()

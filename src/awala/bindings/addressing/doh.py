@@ -18,7 +18,7 @@ import httpx2
 from awala.base.errors import ConfigurationError
 from awala.bindings.addressing.errors import ResolverUnavailable
 from awala.bindings.addressing.model import is_host
-from awala.bindings.addressing.transport import no_cookies, plain_headers
+from awala.bindings.http_client import plain_client, read_at_most
 
 MEDIA_TYPE: Final = "application/dns-message"
 
@@ -60,15 +60,9 @@ class DohClient:
             raise ConfigurationError("[resolver] url must be an https URL")
         self._url = parsed
         self._timeout = timeout
-        self._client = httpx2.AsyncClient(
-            verify=tls,
-            headers=plain_headers(),
-            cookies=no_cookies(),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=timeout,
-            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=1),
-        )
+        limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=1)
+        transport = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
+        self._client = plain_client(transport, timeout=httpx2.Timeout(timeout))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -116,17 +110,11 @@ class DohClient:
                     raise ResolverUnavailable(f"The resolver answered HTTP {response.status_code}")
                 if response.headers.get("content-type") != MEDIA_TYPE:
                     raise ResolverUnavailable("The resolver's answer is no DNS message")
-                return await _read(response)
+                body, complete = await read_at_most(response, MAX_MESSAGE)
         except TimeoutError as error:
             raise ResolverUnavailable("The resolver did not answer in time") from error
         except httpx2.HTTPError as error:
             raise ResolverUnavailable("The resolver cannot be reached") from error
-
-
-async def _read(response: httpx2.Response) -> bytes:
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > MAX_MESSAGE:
+        if not complete:
             raise ResolverUnavailable("The resolver's answer is too long")
-    return bytes(body)
+        return body

@@ -9,8 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from random import Random
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 import dns.exception
@@ -37,6 +36,7 @@ from awala.bindings.addressing.errors import (
 )
 from awala.bindings.addressing.model import Service, Target, is_ip_literal, normalise_host
 from awala.bindings.addressing.ordering import ServiceRecord, order
+from awala.bindings.closing import Closing
 
 MAX_RECORDS: Final = 16
 """Records of one answer that are considered."""
@@ -72,7 +72,7 @@ class _LookUp:
         self.error: AddressError | None = None
 
 
-class DohResolver:
+class DohResolver(Closing):
     """The ``Resolver`` of real life; also an asynchronous context manager."""
 
     def __init__(
@@ -117,14 +117,6 @@ class DohResolver:
         self._services: TtlCache[str, list[ServiceRecord]] = TtlCache()
         self._hosts: TtlCache[str, list[str]] = TtlCache()
         self._look_ups: WeakValueDictionary[str, _LookUp] = WeakValueDictionary()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections to the resolver."""

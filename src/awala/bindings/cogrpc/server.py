@@ -23,6 +23,7 @@ from awala.bindings.cogrpc.grpcio import grpc
 from awala.bindings.cogrpc.server_call import CallCutError, CallStatusError, ServerContext, status_of
 from awala.bindings.cogrpc.service import CargoCollection, CogRpcService
 from awala.bindings.errors import Forbidden, MalformedRequest, Unprocessable
+from awala.bindings.host_port import join_address, split_address
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +32,6 @@ SERVICE_NAMES: Final = ("relaynet.cogrpc.CargoRelay", "awala.cogrpc.CargoRelay")
 
 _STOP_WAIT: Final = 5.0
 _IDENTITY_ONLY: Final = 1
-_MAX_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class CogRpcServer:
         server_limits: ServerLimits | None = None,
     ) -> None:
         self._service = service
-        self._host, self._port = _parse_listen(listen)
+        self._host, self._port = split_address(listen)
         self._certificate = None if tls is None else _certificate_configuration(*tls)
         self._refusals = refusals
         self._limits = server_limits or ServerLimits()
@@ -119,7 +119,7 @@ class CogRpcServer:
     @property
     def address(self) -> str:
         """Where it listens, as ``host:port`` with the port that was taken."""
-        return f"{self._host}:{self._port}"
+        return join_address(self._host, self._port)
 
     @property
     def open_calls(self) -> int:
@@ -174,11 +174,10 @@ class CogRpcServer:
             _logger.warning("CogRPC calls are still being finished after the server stopped")
 
     def _bind(self) -> int:
-        target = f"{self._host}:{self._port}"
         if self._certificate is None:
-            return int(self._server.add_insecure_port(target))
+            return int(self._server.add_insecure_port(self.address))
         credentials = grpc.dynamic_ssl_server_credentials(self._certificate, lambda: self._certificate)
-        return int(self._server.add_secure_port(target, credentials))
+        return int(self._server.add_secure_port(self.address, credentials))
 
     def _options(self) -> list[tuple[str, int]]:
         return [
@@ -238,13 +237,6 @@ class CogRpcServer:
             self._open_calls -= 1
             if self._open_calls == 0:
                 self._no_calls.set()
-
-
-def _parse_listen(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
-        raise ConfigurationError(f"Not an address to listen on (host:port): {listen!r}")
-    return host, int(port)
 
 
 def _certificate_configuration(certificate: bytes, key: bytes) -> Any:

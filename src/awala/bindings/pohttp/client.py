@@ -7,8 +7,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 import httpx2
 
@@ -16,15 +15,17 @@ from awala.base.clock import Clock, SystemClock
 from awala.bindings.addressing import (
     AddressError,
     Dialler,
-    DiallingTransport,
     Resolver,
     Service,
     Target,
 )
 from awala.bindings.addressing.model import is_host
-from awala.bindings.addressing.transport import no_cookies, plain_headers
+from awala.bindings.closing import Closing
+from awala.bindings.dialling import DiallingTransport
 from awala.bindings.errors import ProtocolError, ServerError, UnreachableError
-from awala.bindings.pohttp.outcome import REDIRECTS, parse_retry_after, problem_of
+from awala.bindings.http_client import plain_client, read_at_most
+from awala.bindings.pohttp.outcome import REDIRECTS, problem_of
+from awala.bindings.statuses import parse_retry_after
 from awala.messages.media_types import CONNECTION_PARAMS, PARCEL
 
 MAX_REDIRECTS: Final = 3
@@ -43,10 +44,19 @@ IDLE_TIMEOUT: Final = 30.0
 """Seconds without any progress after which an exchange is given up."""
 
 CONNECT_TIMEOUT: Final = 10.0
-"""Seconds for connecting, TLS included."""
+"""Seconds for finding and dialling a host, and as many again for TLS."""
 
 TOTAL_TIMEOUT: Final = 600.0
 """Seconds for one delivery: a large parcel over a thin line takes minutes."""
+
+MAX_CONNECTIONS: Final = 64
+"""Connections of one client, whatever their hosts."""
+
+MAX_IDLE_CONNECTIONS: Final = 16
+"""Idle connections kept for later requests."""
+
+IDLE_EXPIRY: Final = 20.0
+"""Seconds that an idle connection is kept: less than servers keep theirs."""
 
 _PIECE: Final = 64 * 1024  # octets of a parcel between two looks at the clock
 _MAX_ANSWER: Final = 64 * 1024  # octets of an answer that are read so that its connection can be used again
@@ -65,7 +75,7 @@ class _Answer:
     complete: bool
 
 
-class PoHttpClient:
+class PoHttpClient(Closing):
     """Speaks PoHTTP with whatever runs the service of an Internet address.
 
     It holds a bounded pool of connections; one client serves a whole node. Also an asynchronous
@@ -96,22 +106,14 @@ class PoHttpClient:
         self._resolver = resolver
         self._clock = clock or SystemClock()
         self._total_timeout = total_timeout
-        self._http = httpx2.AsyncClient(
-            transport=DiallingTransport(dialler or Dialler(resolver), tls=tls),
-            timeout=httpx2.Timeout(idle_timeout, connect=CONNECT_TIMEOUT),
-            headers=plain_headers(),
-            cookies=no_cookies(),
-            trust_env=False,
-            follow_redirects=False,
+        transport = DiallingTransport(
+            dialler or Dialler(resolver),
+            tls=tls,
+            max_connections=MAX_CONNECTIONS,
+            max_idle_connections=MAX_IDLE_CONNECTIONS,
+            idle_expiry=IDLE_EXPIRY,
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
+        self._http = plain_client(transport, timeout=httpx2.Timeout(idle_timeout, connect=CONNECT_TIMEOUT))
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -195,7 +197,7 @@ class PoHttpClient:
         body = None if content is None else _pieces(content)
         try:
             async with self._http.stream(method, url, headers=headers, content=body) as response:
-                octets, complete = await _read(response, limit)
+                octets, complete = await read_at_most(response, limit)
                 return _Answer(
                     response.status_code,
                     response.headers.get("retry-after"),
@@ -207,7 +209,7 @@ class PoHttpClient:
             raise UnreachableError("The peer broke off, or does not speak HTTP") from error
         except httpx2.TimeoutException as error:
             raise UnreachableError("The peer does not answer in time") from error
-        except (httpx2.HTTPError, ssl.SSLError) as error:
+        except httpx2.HTTPError as error:
             raise UnreachableError("The connection to the peer failed") from error
 
 
@@ -239,13 +241,3 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
     view = memoryview(content)
     for start in range(0, len(content), _PIECE):
         yield bytes(view[start : start + _PIECE])
-
-
-async def _read(response: httpx2.Response, limit: int) -> tuple[bytes, bool]:
-    """Return the body, at most ``limit`` octets of it, and whether that is all."""
-    body = bytearray()
-    async for piece in response.aiter_raw():
-        body += piece
-        if len(body) > limit:
-            return bytes(body[:limit]), False
-    return bytes(body), True

@@ -9,9 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from awala.bindings.dialling import Dialler, DirectDialler
 from awala.bindings.poweb.client import DEFAULT_LOCAL_GATEWAY, PoWebClient
 from awala.bindings.poweb.collector import AckPacing, Delivery, ParcelCollection
-from awala.bindings.poweb.dialling import Dialler, DirectDialler
 from awala.bindings.poweb.names import CloseCode
 from awala.bindings.poweb.server import PoWebApp, poweb_app
 from awala.bindings.poweb.service import (

@@ -11,19 +11,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 import httpx2
 
 from awala.base.errors import ConfigurationError
+from awala.bindings.closing import Closing
+from awala.bindings.dialling import Dialler, DiallingTransport, DirectDialler
 from awala.bindings.errors import BindingError, ProtocolError, UnreachableError
+from awala.bindings.host_port import join_address
+from awala.bindings.http_client import plain_client, read_at_most
 from awala.bindings.poweb import names
 from awala.bindings.poweb.answers import error_for
 from awala.bindings.poweb.collector import AckPacing, ParcelCollection, WatchedConnection, open_websocket
-from awala.bindings.poweb.dialling import CONNECT_TIMEOUT, Dialler, DiallingTransport, DirectDialler
+from awala.bindings.poweb.names import CONNECT_TIMEOUT
 from awala.bindings.poweb.service import StreamingMode
+from awala.bindings.statuses import is_success
 from awala.messages import media_types
 
 __all__ = ["DEFAULT_LOCAL_GATEWAY", "Dialler", "PoWebClient"]
@@ -45,6 +49,12 @@ SLOWEST_LINK: Final = 32 * 1024
 MAX_ANSWER: Final = 1024 * 1024
 """Octets that are read of an answer."""
 
+MAX_CONNECTIONS: Final = 8
+"""Connections of one client, all to its gateway."""
+
+IDLE_EXPIRY: Final = 3.0
+"""Seconds that an idle connection is kept: less than deployed servers keep theirs."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -55,14 +65,23 @@ class _Answer:
     def expect(self, content_type: str) -> bytes:
         """Return the body of a 200 of this type; raises what else it means."""
         if self.status != HTTPStatus.OK:
-            raise error_for(self.status, self.headers, now=datetime.now(UTC))
+            raise self.error()
         found = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if found != content_type:
             raise ProtocolError(f"The gateway answered with something else than {content_type}")
         return self.body
 
+    def expect_success(self) -> None:
+        """Take any 2xx; raises what else it means."""
+        if not is_success(self.status):
+            raise self.error()
 
-class PoWebClient:
+    def error(self) -> BindingError:
+        """Return the error that the status stands for."""
+        return error_for(self.status, self.headers.get("retry-after"), datetime.now(UTC))
+
+
+class PoWebClient(Closing):
     """A client of one gateway.
 
     Every method raises UnreachableError, ServerError, RefusedError (422), MalformedError
@@ -80,14 +99,18 @@ class PoWebClient:
         self._port = port
         self._tls = tls
         self._dialler = DirectDialler() if dialler is None else dialler
-        self._authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._http = httpx2.AsyncClient(
-            base_url=f"{'http' if tls is None else 'https'}://{self._authority}",
-            transport=DiallingTransport(self._dialler, tls),
+        self._authority = join_address(host, port)
+        transport = DiallingTransport(
+            self._dialler,
+            tls=tls,
+            max_connections=MAX_CONNECTIONS,
+            max_idle_connections=MAX_CONNECTIONS,
+            idle_expiry=IDLE_EXPIRY,
+        )
+        self._http = plain_client(
+            transport,
             timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT),
-            headers={"Accept-Encoding": "identity", "User-Agent": "awala"},
-            follow_redirects=False,
-            trust_env=False,
+            base_url=f"{'http' if tls is None else 'https'}://{self._authority}",
         )
         self.pacing = AckPacing()
         self.silence = names.SILENCE
@@ -126,14 +149,6 @@ class PoWebClient:
         """
         return cls(host, port, tls=tls, dialler=dialler)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
     async def aclose(self) -> None:
         """Close idle connections; collections are closed by themselves."""
         await self._http.aclose()
@@ -154,7 +169,7 @@ class PoWebClient:
     async def deliver(self, parcel: bytes, countersignature: bytes) -> None:
         """Hand a parcel over with its detached countersignature; the gateway has it when this returns."""
         answer = await self._countersigned(names.PARCELS_PATH, parcel, media_types.PARCEL, countersignature)
-        _expect_success(answer)
+        answer.expect_success()
 
     async def withdraw(self, deauthorization: bytes, countersignature: bytes) -> bool:
         """Hand over a parcel delivery deauthorization, an extension of ours (rules §3).
@@ -166,7 +181,7 @@ class PoWebClient:
         )
         if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             return False
-        _expect_success(answer)
+        answer.expect_success()
         return True
 
     async def fetch_connection_params(self) -> bytes:
@@ -264,19 +279,10 @@ async def _read(response: httpx2.Response) -> bytes:
         return b""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise ProtocolError("The gateway compressed its answer without being asked to")
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in response.aiter_raw():
-        size += len(piece)
-        if size > MAX_ANSWER:
-            raise ProtocolError("The gateway's answer is too long")
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _expect_success(answer: _Answer) -> None:
-    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        raise error_for(answer.status, answer.headers, now=datetime.now(UTC))
+    body, complete = await read_at_most(response, MAX_ANSWER)
+    if not complete:
+        raise ProtocolError("The gateway's answer is too long")
+    return body
 
 
 def _protocol_error(error: httpx2.RemoteProtocolError) -> BindingError:

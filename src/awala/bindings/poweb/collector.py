@@ -8,7 +8,6 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from types import TracebackType
 from typing import Final, Self
 
 from websockets.asyncio.client import ClientConnection
@@ -18,6 +17,8 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from awala.base.errors import AwalaError
+from awala.bindings.closing import Closing
+from awala.bindings.dialling import Dialler, tls_problem
 from awala.bindings.errors import (
     BindingError,
     ProtocolError,
@@ -26,8 +27,7 @@ from awala.bindings.errors import (
     UnreachableError,
 )
 from awala.bindings.poweb.answers import error_for
-from awala.bindings.poweb.dialling import CONNECT_TIMEOUT, Dialler, tls_problem
-from awala.bindings.poweb.names import HANDSHAKE_TIMEOUT, PING_INTERVAL, SILENCE, CloseCode
+from awala.bindings.poweb.names import CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, PING_INTERVAL, SILENCE, CloseCode
 from awala.bindings.poweb.service import StreamingMode
 from awala.messages.collection import HandshakeChallenge, HandshakeResponse, ParcelDelivery
 from awala.messages.limits import MAX_RAMF_SIZE
@@ -187,7 +187,7 @@ def _opening_error(error: BaseException, now: Callable[[], datetime]) -> Binding
         case InvalidStatus():
             status, headers = error.response.status_code, error.response.headers
             retry_after = headers.get_all("retry-after")
-            mapped = error_for(status, {"retry-after": retry_after[0]} if retry_after else {}, now=now())
+            mapped = error_for(status, retry_after[0] if retry_after else None, now())
         case InvalidMessage() if isinstance(error.__cause__, EOFError):
             mapped = UnreachableError("The gateway hung up before the collection began")
         case InvalidHandshake():
@@ -227,7 +227,7 @@ class Delivery:
             self._acknowledge = None
 
 
-class ParcelCollection(AsyncIterator[Delivery]):
+class ParcelCollection(AsyncIterator[Delivery], Closing):
     """A collection under way: an iterator over deliveries, and a context that closes it.
 
     It connects when the first delivery is asked for. It ends normally when the server
@@ -260,14 +260,6 @@ class ParcelCollection(AsyncIterator[Delivery]):
 
     def __aiter__(self) -> Self:
         return self
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def __anext__(self) -> Delivery:
         """Return the next delivery.

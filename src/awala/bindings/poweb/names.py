@@ -41,6 +41,9 @@ MAX_WINDOW: Final = 5
 NONCE_SIZE: Final = 16
 """Octets of the handshake's nonce."""
 
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds within which a client's connection has to stand; TLS, or the WebSocket, included."""
+
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds within which a collector has to answer the challenge (rules §8)."""
 
