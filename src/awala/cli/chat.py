@@ -20,6 +20,7 @@ import click
 from awala.base.errors import AwalaError
 from awala.cli.configuration import load
 from awala.cli.failures import describe
+from awala.cli.logs import hush
 from awala.cli.options import Common, common_options, json_option
 from awala.cli.output import print_json_line, printable
 from awala.cli.places import NodeKind, places
@@ -91,6 +92,8 @@ def command(gateway: str | None, common: Common, as_json: bool) -> None:  # noqa
 
     Example: awala chat
     """
+    if common.talks_with_person:
+        hush()
     where = places(NodeKind.APP, common)
     data = where.data if common.data_dir is not None else where.data.parent / "chat"
     settings = load(

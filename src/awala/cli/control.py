@@ -121,6 +121,8 @@ class ControlServer:
             await self._serve(reader, writer)
         except (ConnectionError, TimeoutError):
             logger.debug("a control connection ended early")
+        except asyncio.CancelledError:
+            logger.debug("the node stops")  # swallowed: asyncio would report a cancelled handler as an error
         finally:
             self._connections.discard(task)
             writer.close()

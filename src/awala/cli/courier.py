@@ -91,7 +91,7 @@ async def _serve(running: Running, settings: CourierSettings, where: Places) -> 
     config = CourierConfig(
         storage=storage_config(settings.storage, where.data),
         network=network_config(settings.resolver, settings.tls),
-        cogrpc=door_config(settings.cogrpc),
+        cogrpc=door_config(settings.cogrpc, "cogrpc"),
     )
     async with run_courier(config) as courier:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +13,15 @@ from pathlib import Path
 
 import click
 
+from awala.base.errors import ConfigurationError
 from awala.cli.failures import CommandFailure
 from awala.cli.options import Common, common_options
 from awala.cli.output import printable
 from awala.cli.running import Running, owned_directory, run_node
 from awala.demo import DemoError, Result, open_network, run_steps
+
+HOST = "127.0.0.1"
+"""Where the page is served."""
 
 STOP_SECONDS = 10.0
 """Time that the network has to stop."""
@@ -95,10 +100,19 @@ async def _check(directory: Path) -> None:
         raise CommandFailure(f"{failed} of the checks failed")
 
 
+def _require_free(port: int) -> None:
+    """Find out before everything else is started whether the page can have its port."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        raise ConfigurationError(f"--port: cannot listen on {HOST}:{port}: {error.strerror}") from error
+
+
 async def _show(directory: Path, port: int) -> None:
     """Run the network with its page until cancelled."""
     from awala.demo.page import open_live, serve_page  # noqa: PLC0415 - the check needs none of this
 
+    _require_free(port)
     try:
         async with (
             open_network(directory, _tell) as network,
@@ -107,6 +121,7 @@ async def _show(directory: Path, port: int) -> None:
         ):
             await live.introduce()
             click.echo(address)
+            click.echo("Open this address, which works once; Ctrl-C stops everything.", err=True)
             await asyncio.Event().wait()
     except DemoError as error:
         _print_details(error.details)

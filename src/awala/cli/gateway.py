@@ -9,9 +9,21 @@ from typing import Any
 
 import click
 
+from awala.base.errors import AwalaError, ConfigurationError
+from awala.bindings.addressing import AddressError
+from awala.bindings.errors import BindingError
 from awala.cli.configuration import load
 from awala.cli.control import ControlServer, control_path
-from awala.cli.node_commands import ask, follow, plain, print_status, read_target, single, write_initial
+from awala.cli.node_commands import (
+    ask,
+    follow,
+    plain,
+    print_status,
+    read_target,
+    require_data,
+    single,
+    write_initial,
+)
 from awala.cli.node_settings import door_config, network_config, storage_config
 from awala.cli.options import Common, common_options, json_option
 from awala.cli.output import print_json
@@ -29,6 +41,19 @@ class GatewayDoor(Door):
 
     listen: HostPort = LISTEN
     """HOST:PORT to listen on, on this machine only; port 0 takes any free one."""
+
+
+class PairingFailedError(AwalaError):
+    """The Internet gateway could not be found or reached, or did not accept us."""
+
+    advice = "Nothing was changed. Check the address, and that there is a connection."
+
+
+class VisitFailedError(AwalaError):
+    """The courier could not be reached, or the exchange with it broke off."""
+
+    retryable = True
+    advice = "What was exchanged before stays so. Check the address, and that the courier is near and runs."
 
 
 class GatewaySettings(Settings):
@@ -74,6 +99,7 @@ def run(common: Common, listen: str | None) -> None:
     Example: awala gateway run --listen 127.0.0.1:13276
     """
     where = places(NodeKind.GATEWAY, common)
+    require_data(where)
     settings = load(
         GatewaySettings,
         file=where.config,
@@ -96,7 +122,7 @@ async def _serve(running: Running, settings: GatewaySettings, where: Places) -> 
     config = PrivateGatewayConfig(
         storage=storage_config(settings.storage, where.data),
         network=network_config(settings.resolver, settings.tls),
-        poweb=door_config(settings.poweb),
+        poweb=door_config(settings.poweb, "poweb"),
     )
     async with run_private_gateway(config) as gateway:
         node = gateway.node
@@ -109,7 +135,10 @@ async def _serve(running: Running, settings: GatewaySettings, where: Places) -> 
             octets = bytes.fromhex(arguments.get("params") or "")
             params = NodeConnectionParams.parse(octets) if octets else None
             address = params.internet_address if params else arguments["address"]
-            peer = await node.pairing.pair(normalise_address(address), params)
+            try:
+                peer = await node.pairing.pair(normalise_address(address), params)
+            except (AddressError, BindingError) as error:
+                raise PairingFailedError(f"cannot pair with {address}: {error}") from error
             node.uplink.kick()
             yield plain(peer)
 
@@ -118,8 +147,12 @@ async def _serve(running: Running, settings: GatewaySettings, where: Places) -> 
                 node.uplink.kick()
                 yield {"stage": "trying the Internet gateway"}
                 return
-            async for progress in node.visit.run(arguments["host"], arguments["port"]):
-                yield plain(progress)
+            _ = node.credentials.peer  # without one there is nothing to exchange, wherever the courier is
+            try:
+                async for progress in node.visit.run(arguments["host"], arguments["port"]):
+                    yield plain(progress)
+            except BindingError as error:
+                raise VisitFailedError(f"the exchange with the courier failed: {error}") from error
 
         handlers = {"status": status, "pair": pair, "sync": sync}
         async with ControlServer(control_path(where.data), handlers):
@@ -178,6 +211,9 @@ def sync(courier: str | None, common: Common, as_json: bool) -> None:  # noqa: F
 
 
 def _split_courier(text: str) -> tuple[str, int]:
-    from awala.bindings.serving import split_address  # noqa: PLC0415 - only this option needs it
+    from awala.bindings.host_port import split_address  # noqa: PLC0415 - only this option needs it
 
-    return split_address(text, default_port=COURIER_PORT)
+    try:
+        return split_address(text, default_port=COURIER_PORT)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--courier") from error

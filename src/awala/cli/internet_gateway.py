@@ -15,13 +15,13 @@ from awala.base.errors import ConfigurationError
 from awala.base.files import write_private
 from awala.cli.configuration import load
 from awala.cli.control import ControlServer, NodeNotRunningError, control_path
-from awala.cli.node_commands import ask, print_status, single, write_initial
+from awala.cli.node_commands import ask, print_status, require_data, single, write_initial
 from awala.cli.node_settings import door_config, network_config, storage_config
 from awala.cli.options import Common, common_options, json_option
 from awala.cli.places import NodeKind, Places, places
 from awala.cli.running import Running, owned_directory, run_node
 from awala.cli.settings import Door, HostPort, Settings
-from awala.messages import is_internet_address, normalise_address
+from awala.messages import NodeConnectionParams, is_internet_address, normalise_address
 
 
 class PoWebDoor(Door):
@@ -69,7 +69,10 @@ def init(address: str, common: Common) -> None:
 
     Example: awala internet-gateway init --address gateway.example.com
     """
-    from awala.nodes.internet_gateway.root import create_internet_gateway  # noqa: PLC0415 - help needs none
+    from awala.nodes.internet_gateway.root import (  # noqa: PLC0415 - help needs none of this
+        create_internet_gateway,
+        read_connection_params,
+    )
 
     normal = normalise_address(address)
     if not is_internet_address(normal):
@@ -80,6 +83,9 @@ def init(address: str, common: Common) -> None:
         settings = load(InternetGatewaySettings, file=where.config)
         storage = storage_config(settings.storage, where.data)
         node_id = asyncio.run(create_internet_gateway(storage, normal))
+        known = NodeConnectionParams.parse(asyncio.run(read_connection_params(storage))).internet_address
+    if known != normal:
+        raise ConfigurationError(f"--address: this Internet gateway is {known} already, and stays so")
     click.echo(f"Internet gateway: {node_id}")
 
 
@@ -91,6 +97,7 @@ def run(common: Common) -> None:
     Example: awala internet-gateway run --log-format json
     """
     where = places(NodeKind.INTERNET_GATEWAY, common)
+    require_data(where)
     settings = load(InternetGatewaySettings, file=where.config, required=common.config is not None)
 
     async def body(running: Running) -> None:
@@ -108,9 +115,9 @@ async def _serve(running: Running, settings: InternetGatewaySettings, where: Pla
     config = InternetGatewayConfig(
         storage=storage_config(settings.storage, where.data),
         network=network_config(settings.resolver, settings.tls),
-        poweb=door_config(settings.poweb),
-        pohttp=door_config(settings.pohttp),
-        cogrpc=door_config(settings.cogrpc),
+        poweb=door_config(settings.poweb, "poweb"),
+        pohttp=door_config(settings.pohttp, "pohttp"),
+        cogrpc=door_config(settings.cogrpc, "cogrpc"),
     )
     async with run_internet_gateway(config) as gateway:
 
@@ -160,6 +167,7 @@ def _read_params(where: Places) -> bytes:
     """Make the parameters from the data directory while the gateway does not run."""
     from awala.nodes.internet_gateway.root import read_connection_params  # noqa: PLC0415 - help needs none
 
+    require_data(where)
     settings = load(InternetGatewaySettings, file=where.config)
     with owned_directory(where.data):
         return asyncio.run(read_connection_params(storage_config(settings.storage, where.data)))

@@ -59,3 +59,8 @@ def configure_logs(*, verbosity: int = 0, log_format: LogFormat = LogFormat.CONS
     root.handlers[:] = [handler]
     root.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
     logging.getLogger(SELF).setLevel((logging.INFO, logging.DEBUG)[min(verbosity, 1)])
+
+
+def hush() -> None:
+    """Log warnings alone: for a command that talks with a person on the same terminal."""
+    logging.getLogger(SELF).setLevel(logging.WARNING)

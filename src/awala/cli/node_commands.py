@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from awala.base.errors import AwalaError
-from awala.cli.configuration import Overrides
+from awala.cli.configuration import Overrides, load
 from awala.cli.control import call, call_once, control_path
 from awala.cli.initial import default_configuration, write_configuration
 from awala.cli.output import print_json, printable
@@ -28,6 +28,7 @@ from awala.messages import (
     is_internet_address,
     normalise_address,
 )
+from awala.nodes.errors import NotInitialisedError
 from awala.spool.model import Totals
 
 MAX_PARAMS_FILE = 65_536
@@ -47,12 +48,22 @@ class TargetError(AwalaError):
 
 
 def write_initial(model: type[Settings], where: Places, values: Overrides, *, title: str) -> None:
-    """Write the commented configuration of a new node, unless there is one."""
+    """Write the commented configuration of a new node, unless there is one.
+
+    Raises ConfigurationError, before anything is written, if something in it or in ``values`` does not fit.
+    """
+    load(model, file=where.config, overrides=values)
     if where.config.exists():
         click.echo(f"{where.config} exists already and was left as it is", err=True)
         return
     write_configuration(where.config, default_configuration(model, values, title=title))
     click.echo(f"configuration: {where.config}")
+
+
+def require_data(where: Places) -> None:
+    """Refuse a data directory that does not exist, rather than make it; raises NotInitialisedError."""
+    if not where.data.is_dir():
+        raise NotInitialisedError(f"the data directory {where.data} does not exist")
 
 
 def plain(value: object) -> Any:
@@ -81,7 +92,7 @@ def read_target(target: str) -> bytes | str:
     Raises TargetError if it is neither, ParamsFileError if the file cannot be used.
     """
     file = Path(target)
-    if file.exists():
+    if file.exists() and not file.is_dir():
         return _read_params(file)
     address = normalise_address(target)
     if not is_internet_address(address):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,10 +13,23 @@ from awala.cli.settings import Door, Resolver, Storage, Tls
 from awala.nodes.config import DoorConfig, NetworkConfig, ResolverConfig, StorageConfig
 
 
-def door_config(door: Door) -> DoorConfig:
-    """Return where and how a door listens; raises ConfigurationError for half a certificate."""
+def door_config(door: Door, section: str) -> DoorConfig:
+    """Return where and how the door of a section listens.
+
+    Raises ConfigurationError for half a certificate, and for one that cannot be used.
+    """
     if (door.tls_cert is None) != (door.tls_key is None):
-        raise ConfigurationError("tls_cert and tls_key go together: one of them is missing")
+        raise ConfigurationError(f"[{section}] tls_cert and tls_key go together: one of them is missing")
+    for file in (door.tls_cert, door.tls_key):
+        if file is not None and not file.is_file():
+            raise ConfigurationError(f"[{section}] the TLS file {file} does not exist")
+    if door.tls_cert is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(door.tls_cert, door.tls_key, password="")
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"[{section}] {door.tls_cert} and {door.tls_key} are no certificate (PEM) and its key"
+            ) from error
     return DoorConfig(listen=door.listen, tls_cert=door.tls_cert, tls_key=door.tls_key)
 
 

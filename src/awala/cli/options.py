@@ -32,6 +32,11 @@ class Common:
     verbosity: int = 0
     log_format: LogFormat = LogFormat.CONSOLE
 
+    @property
+    def talks_with_person(self) -> bool:
+        """Whether log records would stand between what a person reads, who has not asked for them."""
+        return self.verbosity == 0 and self.log_format is LogFormat.CONSOLE
+
 
 def common_options(function: F) -> F:
     """Give a command the common options; it receives them as its argument ``common: Common``.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from awala.base.clock import SystemClock
-from awala.base.errors import AwalaError
+from awala.base.errors import AwalaError, ConfigurationError
 from awala.cli.configuration import load
-from awala.cli.logs import SELF
+from awala.cli.logs import hush
 from awala.cli.node_commands import read_target
 from awala.cli.node_settings import network_config
 from awala.cli.options import Common, common_options, json_option
@@ -46,6 +46,13 @@ class NoAnswerError(AwalaError):
     """No ping was answered."""
 
     advice = "Check the gateway (awala gateway status); pings that are on their way may still be answered."
+
+
+class NotFoundError(AwalaError):
+    """The endpoint is not known, and its connection parameters cannot be had now."""
+
+    retryable = True
+    advice = "Check the address and the connection, or name a file of connection parameters."
 
 
 class NoGatewayError(AwalaError):
@@ -99,8 +106,8 @@ def command(
         required=common.config is not None,
         overrides={"gateway": {"url": gateway}},
     )
-    if not common.verbosity:
-        logging.getLogger(SELF).setLevel(logging.WARNING)  # its output is for a person who waits
+    if common.talks_with_person:
+        hush()
     named = read_target(target)
     tally = Tally()
     plan = Plan(count, timeout, interval)
@@ -147,7 +154,11 @@ async def _ping(
     from awala.services.ping import Pinger  # noqa: PLC0415 - as above
 
     params = await _params(target, settings)
-    async with PrivateApp.open(data, gateway=settings.gateway.url) as app:
+    async with AsyncExitStack() as stack:
+        try:
+            app = await stack.enter_async_context(PrivateApp.open(data, gateway=settings.gateway.url))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"[gateway] url {settings.gateway.url!r}: {error}") from error
         pinger = Pinger(app)
         await _register(app, settings.gateway.url, plan.timeout)
         peer = await _peer(app, target, params)
@@ -180,7 +191,7 @@ async def _peer(app: PrivateApp, target: bytes | str, params: bytes | AwalaError
     for peer in await app.peers():
         if peer.kind is PeerKind.INTERNET and peer.address == target:
             return peer
-    raise params
+    raise NotFoundError(f"cannot find {target!r}: {params}") from params
 
 
 async def _params(target: bytes | str, settings: PingSettings) -> bytes | AwalaError:

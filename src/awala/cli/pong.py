@@ -79,13 +79,18 @@ async def _serve(running: Running, settings: PongSettings, where: Places) -> Non
     from awala.services.ping import answer_pings  # noqa: PLC0415 - as above
 
     storage = storage_config(settings.storage, where.data)
-    await create_internet_endpoint(storage, normalise_address(settings.endpoint.address))
+    address = normalise_address(settings.endpoint.address)
+    await create_internet_endpoint(storage, address)
     config = InternetEndpointConfig(
         storage=storage,
-        pohttp=door_config(settings.pohttp),
+        pohttp=door_config(settings.pohttp, "pohttp"),
         network=network_config(settings.resolver, settings.tls),
     )
     async with InternetService.run(config, answer_pings) as service:
+        if service.node.address != address:
+            raise ConfigurationError(
+                f"[endpoint] address: this endpoint is {service.node.address} already, and stays so"
+            )
         await asyncio.to_thread(_write_params, where.data / PARAMS_FILE, service.node.connection_params())
         running.ready(service.addresses)
         await running.until_stopped()

@@ -26,6 +26,16 @@ class Service(Enum):
     PARCEL_DELIVERY = "_awala-pdc._tcp"
 
 
+class Validation(Enum):
+    """Who checks DNSSEC."""
+
+    AD = "ad"
+    """The resolver, which says so by the AD flag; trusted because TLS authenticates it."""
+
+    LOCAL = "local"
+    """This node, from its trust anchors; the resolver need not be trusted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a service runs: the host is what SNI and the Host header say."""

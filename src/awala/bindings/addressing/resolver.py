@@ -7,7 +7,6 @@ import asyncio
 import random as random_module
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from enum import Enum
 from random import Random
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
@@ -34,7 +33,7 @@ from awala.bindings.addressing.errors import (
     NotFound,
     ResolverUnavailable,
 )
-from awala.bindings.addressing.model import Service, Target, is_ip_literal, normalise_host
+from awala.bindings.addressing.model import Service, Target, Validation, is_ip_literal, normalise_host
 from awala.bindings.addressing.ordering import ServiceRecord, order
 from awala.bindings.closing import Closing
 
@@ -51,16 +50,6 @@ CLOUDFLARE: Final = "https://cloudflare-dns.com/dns-query"
 """The resolver that the reference implementation asks by default."""
 
 R = TypeVar("R")
-
-
-class Validation(Enum):
-    """Who checks DNSSEC."""
-
-    AD = "ad"
-    """The resolver, which says so by the AD flag; trusted because TLS authenticates it."""
-
-    LOCAL = "local"
-    """This node, from its trust anchors; the resolver need not be trusted."""
 
 
 class _LookUp:
