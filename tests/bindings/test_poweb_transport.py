@@ -194,3 +194,25 @@ def test_is_found_in_the_package_when_it_is_asked_for():
     assert package.serve_poweb.__module__ == "awala.bindings.poweb.running"
     with pytest.raises(AttributeError):
         _ = package.nothing_of_the_kind
+
+
+async def test_a_connection_that_is_closing_already_does_not_keep_the_server_from_stopping():
+    gateway = MemoryGateway()
+    app = poweb_app(gateway)
+    protocols = []
+
+    class Spied(PacedWebSocketProtocol):
+        def connection_made(self, connection):
+            super().connection_made(connection)
+            protocols.append(self)
+
+    async with serve(app, "127.0.0.1:0", ws=Spied) as server:
+        collector = SlowCollector(server.port)
+        await collector.open()
+        [protocol] = protocols
+        protocol.conn.send_close(1000)
+
+        protocol.shutdown()
+
+        assert protocol.transport.is_closing()
+    collector.sock.close()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from awala.asn1 import der
 from awala.base.errors import AwalaError, StorageFullError
 from awala.bindings.cogrpc import Fulfilled, IncomingCargo, OutgoingCargo
 from awala.bindings.errors import (
@@ -36,8 +37,8 @@ from awala.messages import (
     sign_detached,
 )
 from awala.nodes.events import EventHub, HopEvent
-from awala.nodes.internet_gateway.credentials import Credentials as InternetCredentials
 from awala.nodes.internet_gateway.credentials import IDENTITY_LABEL as INTERNET_LABEL
+from awala.nodes.internet_gateway.credentials import Credentials as InternetCredentials
 from awala.nodes.internet_gateway.node import InternetGateway, load_params
 from awala.nodes.private_gateway.credentials import IDENTITY_LABEL as PRIVATE_LABEL
 from awala.nodes.private_gateway.credentials import Credentials as PrivateCredentials
@@ -176,6 +177,10 @@ def handshake(nonce: bytes, *signers: tuple[IdentityPrivateKey, Certificate]) ->
     ).serialize()
 
 
+EMPTY_HANDSHAKE = der.sequence(der.implicit(0, b"", constructed=True))
+"""A response that nobody signed."""
+
+
 class Recorder:
     """Every event of a hub, from now on."""
 
@@ -196,7 +201,15 @@ class Recorder:
 async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
     """Return once the condition holds; work in threads makes an exact signal impossible."""
     async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.002)
+
+
+async def drive(clock: FakeClock, condition: Callable[[], object], *, step: float = 2.0) -> None:
+    """Let the clock run until the condition holds, with time for threads after each step."""
+    async with asyncio.timeout(10):
         while not condition():
+            await clock.advance(step)
             await asyncio.sleep(0.002)
 
 
@@ -283,7 +296,7 @@ class DirectPoWeb:
         await self._call(deliver())
         self.delivered.append(octets)
 
-    def collect(self, sign, mode=StreamingMode.KEEP_ALIVE, *, window=1, on_open=None):
+    def collect(self, sign, mode=StreamingMode.KEEP_ALIVE, *, on_open=None):
         return _DirectCollection(self, sign, mode, on_open)
 
 
@@ -513,12 +526,12 @@ async def private_side(
     return side
 
 
-def endpoint_path(
-    side: PrivateSide, key: IdentityPrivateKey = ENDPOINT
-) -> CertificationPath:
+def endpoint_path(side: PrivateSide, key: IdentityPrivateKey = ENDPOINT) -> CertificationPath:
     """Certify an endpoint as its private gateway would."""
     own = side.own_certificate()
-    leaf = certify(key, PGW if side.node.credentials.node_id == PGW.node_id else OTHER_PGW, own, Role.ENDPOINT)
+    leaf = certify(
+        key, PGW if side.node.credentials.node_id == PGW.node_id else OTHER_PGW, own, Role.ENDPOINT
+    )
     return CertificationPath(leaf, (own,))
 
 

@@ -14,6 +14,9 @@ LONGEST_WAIT = timedelta(hours=6)
 LOCAL_WAIT = timedelta(seconds=1)
 """The first wait towards a peer on this machine or a courier (rules §9)."""
 
+LONGEST_LOCAL_WAIT = timedelta(seconds=30)
+"""No retry towards a peer on this machine waits longer: trying costs nobody anything (decision 9)."""
+
 INTERNET_WAIT = timedelta(seconds=5)
 """The first wait towards a peer on the Internet (rules §9)."""
 
@@ -46,3 +49,8 @@ class Backoff:
         if retry_after is not None:
             chosen = max(chosen, min(timedelta(seconds=retry_after), self.longest))
         return chosen
+
+
+def local_backoff() -> Backoff:
+    """Return the back-off towards a peer on this machine."""
+    return Backoff(first=LOCAL_WAIT, longest=LONGEST_LOCAL_WAIT)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
+from awala.base.files import StorageError
 from awala.crypto import IdentityPrivateKey
 from awala.messages import (
     Cargo,
@@ -251,7 +252,7 @@ class Unpacker:
     async def _put_aside(self, item: Item, error: AwalaError) -> None:
         """Wait out a fault that can pass; drop a cargo that can never be read."""
         now = self._clock.now()
-        if error.retryable:
+        if error.retryable or isinstance(error, StorageError):
             await self._spool.retry_at(item, now + UNPACK_RETRY)
             self._report(Action.POSTPONED, item, str(error))
         else:
@@ -285,7 +286,7 @@ class Unpacker:
                 case _:
                     self._drop(message, "a message of an unknown kind in cargo")
         except AwalaError as error:
-            if error.retryable:
+            if error.retryable or isinstance(error, StorageError):
                 raise
             self._drop(message, str(error))
 

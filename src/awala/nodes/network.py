@@ -89,10 +89,17 @@ async def open_network(config: NetworkConfig, clock: Clock) -> AsyncIterator[Net
         await network.close()
 
 
+def _tls_version(name: str) -> ssl.TLSVersion:
+    try:
+        return _TLS_VERSIONS[name]
+    except KeyError:
+        raise ConfigurationError(f"[tls] minimum_version {name!r} is neither 1.2 nor 1.3") from None
+
+
 def client_tls(config: NetworkConfig) -> ssl.SSLContext:
     """Return what outgoing connections trust: the system's authorities and those of ``ca_file``."""
     context = ssl.create_default_context()
-    context.minimum_version = _TLS_VERSIONS[config.minimum_tls_version]
+    context.minimum_version = _tls_version(config.minimum_tls_version)
     if config.ca_file is not None:
         try:
             context.load_verify_locations(cafile=config.ca_file)
@@ -115,7 +122,7 @@ def server_tls(door: DoorConfig, minimum_version: str) -> ssl.SSLContext | None:
     if door.tls_cert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _TLS_VERSIONS[minimum_version]
+    context.minimum_version = _tls_version(minimum_version)
     try:
         context.load_cert_chain(door.tls_cert, door.tls_key)
     except (OSError, ssl.SSLError) as error:

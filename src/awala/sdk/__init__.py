@@ -8,6 +8,7 @@ from awala.nodes.endpoint.errors import (
     MessageTooLargeError,
     NotAuthorisedError,
     NotRegisteredError,
+    PeerIdentityChangedError,
     UnknownPeerError,
 )
 from awala.nodes.endpoint.inbox import UnwantedMessageError
@@ -30,6 +31,7 @@ __all__ = [
     "PairingRefusedError",
     "PairingTextError",
     "Peer",
+    "PeerIdentityChangedError",
     "PeerKind",
     "PrivateApp",
     "Ticket",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ping and Pong (RS-014, as deployed): does an Internet endpoint answer, and how long does it take?"""
+"""Ping and Pong (RS-014, as deployed): whether an Internet endpoint answers, and how soon."""
 
 from __future__ import annotations
 

@@ -69,6 +69,13 @@ class PacedWebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.disconnected:
             self._cut_timer = self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
+    def shutdown(self) -> None:
+        """End the connection when the server stops; one that is closing already needs no second close."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
+
     async def send(self, message: ASGISendEvent) -> None:
         """Send a message, a large one in fragments between which pings pass."""
         if self.close_sent:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from awala.base.clock import Clock, SystemClock
 from awala.bindings.cogrpc import COURIER_PORT, CogRpcServer, make_courier_certificate, own_addresses
-from awala.bindings.serving import split_address
+from awala.bindings.host_port import split_address
 from awala.nodes.background import in_background
 from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
 from awala.nodes.courier.node import Courier, open_courier

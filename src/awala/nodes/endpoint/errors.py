@@ -24,6 +24,12 @@ class InvalidAuthorizationError(NodeError):
     advice = "Ask the peer for a new one; this one was made for somebody else, changed, or has expired."
 
 
+class PeerIdentityChangedError(NodeError):
+    """The endpoint at a known Internet address shows another identity key than before."""
+
+    advice = "Ask the operator of the service whether its key was replaced; if so, forget the old peer first."
+
+
 class MessageTooLargeError(NodeError):
     """A service message that does not fit into a parcel."""
 

@@ -19,7 +19,11 @@ from awala.messages import (
 )
 from awala.messages.media_types import PDA_PATH
 from awala.nodes.endpoint.authorizations import Authorizations
-from awala.nodes.endpoint.errors import InvalidAuthorizationError, UnknownPeerError
+from awala.nodes.endpoint.errors import (
+    InvalidAuthorizationError,
+    PeerIdentityChangedError,
+    UnknownPeerError,
+)
 from awala.nodes.endpoint.inbox import UnwantedMessageError
 from awala.nodes.endpoint.peers import Peer, PeerBook, PeerKind
 from awala.nodes.endpoint.sealing import OpenedMessage, Sealer
@@ -114,7 +118,10 @@ class EndpointIdentity:
         return peer
 
     async def add_internet_peer(self, params: NodeConnectionParams, name: str = "") -> Peer:
-        """Learn an Internet endpoint from its connection parameters; its key is pinned by them."""
+        """Learn an Internet endpoint from its connection parameters; its key is pinned by them (rules §10).
+
+        Raises PeerIdentityChangedError if another endpoint is known at that address.
+        """
         peer = Peer(
             id=params.identity_key.node_id,
             kind=PeerKind.INTERNET,
@@ -122,6 +129,10 @@ class EndpointIdentity:
             address=params.internet_address,
             name=name,
         )
+        for other in await self.peers.all():
+            at_same_address = other.kind is PeerKind.INTERNET and other.address == peer.address
+            if at_same_address and other.id != peer.id:
+                raise PeerIdentityChangedError("another endpoint is known at this Internet address")
         await self.sessions.adopt(
             params.session_key, own_id=self.node_id, peer_id=peer.id, as_of=self._clock.now() - BACKDATING
         )

@@ -25,7 +25,7 @@ from awala.messages import (
     sign_detached,
 )
 from awala.messages.media_types import PDA_PATH
-from awala.nodes.backoff import LOCAL_WAIT, Backoff
+from awala.nodes.backoff import local_backoff
 from awala.nodes.endpoint.errors import GatewayMismatchError, InvalidAuthorizationError, NotRegisteredError
 from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
@@ -51,7 +51,7 @@ PURPOSE_ENDPOINT = "endpoint"
 _NAMESPACE = "endpoint"
 _GATEWAY_ID = "gateway-id"
 _GATEWAY_ADDRESS = "gateway-address"
-_REGISTRATION_DELAYS = Backoff(first=LOCAL_WAIT)
+_REGISTRATION_DELAYS = local_backoff()
 
 UPKEEP_INTERVAL = timedelta(hours=1)
 """How often what has expired is swept and session keys are pruned."""
@@ -100,7 +100,7 @@ class PrivateEndpoint:
             clock=clock,
             events=self.events,
             way=Way.POWEB,
-            backoff=Backoff(first=LOCAL_WAIT),
+            backoff=local_backoff(),
         )
 
     @classmethod
@@ -226,7 +226,7 @@ class PrivateEndpoint:
         return path.leaf.not_after - now <= RENEWAL_THRESHOLD and not issued_recently
 
     async def _keep_collecting(self) -> None:
-        backoff = Backoff(first=LOCAL_WAIT)
+        backoff = local_backoff()
         failures = 0
         while True:
             opened = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from awala.crypto import IdentityPrivateKey
-from awala.messages import Parcel, Recipient, ServiceMessage
+from awala.messages import InvalidMessageError, Parcel, Recipient, ServiceMessage
 from awala.messages.limits import MAX_SERVICE_MESSAGE, MAX_TTL
 from awala.nodes.endpoint.authorizations import Authorizations
 from awala.nodes.endpoint.errors import MessageTooLargeError, NotAuthorisedError
@@ -19,6 +19,9 @@ from awala.sessions import Sessions
 
 SELF_ISSUED_REUSE = timedelta(days=1)
 """How long one self-issued certificate signs parcels for Internet peers before a new one is made."""
+
+_FRAME = 20
+"""More octets than a service message has besides its type and its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,10 @@ class Sealer:
     ) -> tuple[Parcel, bytes]:
         """Return the parcel that takes a message to a peer, with its octets.
 
-        Raises MessageTooLargeError, NotAuthorisedError, SessionError.
+        Raises MessageTooLargeError, NotAuthorisedError, SessionError, and InvalidMessageError
+        for a type that cannot be written.
         """
-        plaintext = message.serialize()
-        if len(plaintext) > MAX_SERVICE_MESSAGE:
-            raise MessageTooLargeError(
-                f"the message has {len(plaintext)} octets; at most {MAX_SERVICE_MESSAGE} fit"
-            )
+        plaintext = _serialize(message)
         path = await self._sender_path(peer, now)
         payload = await self._sessions.seal(plaintext, own_id=self._key.node_id, peer_id=peer.id, now=now)
         created = (now - BACKDATING).replace(microsecond=0)
@@ -116,3 +116,15 @@ class Sealer:
             )
             self._self_issued = current
         return current
+
+
+def _serialize(message: ServiceMessage) -> bytes:
+    try:
+        return message.serialize()
+    except InvalidMessageError as error:
+        size = len(message.type) + len(message.content)
+        if size <= MAX_SERVICE_MESSAGE - _FRAME:
+            raise
+        raise MessageTooLargeError(
+            f"the message has {size} octets; at most {MAX_SERVICE_MESSAGE} fit, its frame included"
+        ) from error

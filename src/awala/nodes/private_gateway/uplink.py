@@ -134,6 +134,8 @@ class Uplink:
         except UnauthenticatedError:
             await self._renew()
             raise
+        if not self.online:
+            self._kicked.set()  # the gateway can be reached again, so a collection need not wait any longer
 
     async def _renew(self) -> None:
         """Register again: the gateway no longer knows our certificate (rules §9)."""

@@ -96,6 +96,7 @@ class CourierVisit:
         Raises NotPairedError, BindingError; what was acknowledged before stays exchanged.
         """
         async with self._busy:
+            self._credentials.uplink_path(self._clock.now())
             client = await self._connect(host, port)
             try:
                 collected = 0
