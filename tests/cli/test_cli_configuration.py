@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from awala.base.errors import ConfigurationError
 from awala.base.files import StorageError
+from awala.bindings import cogrpc
+from awala.bindings.poweb import DEFAULT_LOCAL_GATEWAY
+from awala.cli import options
 from awala.cli.configuration import load
 from awala.cli.initial import default_configuration, write_configuration
-from awala.cli.settings import Door, Section, Settings, split_host_port
+from awala.cli.settings import Door, Gateway, Section, Settings
+from awala.nodes.private_gateway.root import LOCAL_PORT
 
 
 class Own(Section):
@@ -178,15 +182,21 @@ def test_a_directory_in_the_place_of_the_file_is_refused(tmp_path):
         load(Example, file=tmp_path, environ={})
 
 
-@pytest.mark.parametrize(("text", "parts"), [("localhost:0", ("localhost", 0)), ("[::1]:80", ("::1", 80))])
-def test_addresses_are_split(text, parts):
-    assert split_host_port(text) == parts
+@pytest.mark.parametrize("text", ["localhost:0", "[::1]:80"])
+def test_a_door_listens_on_a_host_and_a_port(text):
+    assert Door(listen=text).listen == text
 
 
 @pytest.mark.parametrize("text", ["", ":80", "host:", "host", "host:70000", "::1:80", "host:-1", "host:८"])
-def test_what_is_no_address_is_refused(text):
-    with pytest.raises(ValueError, match=r"must be|brackets"):
-        split_host_port(text)
+def test_what_is_no_host_and_port_is_refused(text):
+    with pytest.raises(ValueError, match=r"must be HOST:PORT, not .* in brackets"):
+        Door(listen=text)
+
+
+def test_defaults_are_those_of_the_layers_below():
+    assert Gateway().url == f"http://{options.GATEWAY_LISTEN}" == DEFAULT_LOCAL_GATEWAY
+    assert options.GATEWAY_LISTEN.endswith(f":{LOCAL_PORT}")
+    assert options.COURIER_PORT == cogrpc.COURIER_PORT
 
 
 def test_the_initial_file_explains_every_setting_and_changes_nothing(file):

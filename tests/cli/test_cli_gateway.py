@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from awala.cli.node_commands import TargetError, read_target
+from awala.cli.targets import TargetError, read_target
 from helpers.commands import read_environment_file, running
 from helpers.vectors import vector
 

@@ -53,7 +53,7 @@ def test_the_parameters_are_the_same_whether_it_runs_or_not(awala, data, home, t
 
 
 def test_the_parameters_can_go_to_standard_output(data, home):
-    command = [sys.executable, "-m", "awala.cli", "internet-gateway", "params", "-", "--data-dir", str(data)]
+    command = [sys.executable, "-m", "awala", "internet-gateway", "params", "-", "--data-dir", str(data)]
 
     result = subprocess.run(command, env=environment(home), capture_output=True, check=True)
 

@@ -13,9 +13,9 @@ import click
 import pytest
 
 from awala.cli.configuration import load
-from awala.cli.courier import CourierSettings
-from awala.cli.gateway import GatewaySettings
-from awala.cli.internet_gateway import InternetGatewaySettings
+from awala.cli.courier_node import CourierSettings
+from awala.cli.gateway_node import GatewaySettings
+from awala.cli.internet_gateway_node import InternetGatewaySettings
 from awala.cli.program import program
 from helpers.commands import running
 

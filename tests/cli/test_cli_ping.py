@@ -137,7 +137,7 @@ def test_an_unknown_address_is_an_error(awala, tmp_path):
 def test_a_signal_ends_it_with_a_summary(devices, tmp_path, number):
     arguments = ["ping", devices.params, "--count", "1000", "--interval", "60", "--data-dir", tmp_path]
     process = subprocess.Popen(
-        [sys.executable, "-m", "awala.cli", *map(str, arguments)],
+        [sys.executable, "-m", "awala", *map(str, arguments)],
         env=environment(tmp_path, **devices.settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

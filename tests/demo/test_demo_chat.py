@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from awala.cli import chat as command
-from awala.cli.chat import MAX_LINE, JsonShell, LineShell, WrongInputError
+from awala.cli.chat_shells import JsonShell, LineShell, WrongInputError
+from awala.cli.standard_input import MAX_LINE, PIECE, read_lines
 from awala.crypto import IdentityPrivateKey
 from awala.sdk import IncomingMessage, Offer, PairingTextError, Peer, PeerKind, UnwantedMessageError
 from awala.services.chat import MAX_TEXT, TEXT, Chat, ChatError, ChatText
@@ -271,7 +271,7 @@ async def lines_of(octets):
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        return [line async for line in command._lines(reading)]
+        return [line async for line in read_lines(reading)]
     finally:
         await asyncio.to_thread(thread.join)
         os.close(reading)
@@ -288,14 +288,14 @@ async def test_reads_more_lines_than_it_keeps_ahead():
 async def test_does_not_keep_a_line_without_end():
     [line] = await lines_of(b"x" * (3 * MAX_LINE))
 
-    assert len(line) <= MAX_LINE + command.PIECE
+    assert len(line) <= MAX_LINE + PIECE
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_chat_that_waits_for_its_gateway_says_so_and_stops_when_told(tmp_path, number):
     words = ["chat", "--data-dir", str(tmp_path), "--gateway", "http://127.0.0.1:9"]
     chat = subprocess.Popen(
-        [sys.executable, "-m", "awala.cli", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "awala", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert "waiting for the private gateway at http://127.0.0.1:9" in chat.stderr.readline()
 

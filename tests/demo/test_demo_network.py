@@ -26,7 +26,7 @@ def demo(tmp_path):
 
     def start(*words):
         process = subprocess.Popen(
-            [sys.executable, "-m", "awala.cli", "demo", *words],
+            [sys.executable, "-m", "awala", "demo", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -41,7 +41,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 def running(*arguments: str | Path, home: Path, **variables: str) -> Iterator[RunningCommand]:
     """Run ``awala ARGUMENTS`` from its ready line until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "awala.cli", *map(str, arguments)],
+        [sys.executable, "-m", "awala", *map(str, arguments)],
         env=environment(home, **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from awala.asn1 import der
 from awala.base.errors import AwalaError, StorageFullError
+from awala.base.files import StorageError
 from awala.bindings.cogrpc import Fulfilled, IncomingCargo, OutgoingCargo
 from awala.bindings.errors import (
     Forbidden,
@@ -33,6 +34,7 @@ from awala.messages import (
     DetachedSignatureType,
     HandshakeResponse,
     Parcel,
+    RamfMessage,
     Recipient,
     sign_detached,
 )
@@ -125,8 +127,9 @@ def to_internet(address: str = "pong.demo.test", key: IdentityPrivateKey = ENDPO
     return parcel(key=key, **(defaults | changes))
 
 
-def cargo(
-    payload: bytes = b"sealed",
+def between_gateways(
+    kind: type[RamfMessage],
+    payload: bytes,
     *,
     key: IdentityPrivateKey = PGW,
     certificate: Certificate = PGW_CERT,
@@ -136,7 +139,7 @@ def cargo(
     created: timedelta = -3 * HOUR,
     ttl: int = 86_400,
 ) -> bytes:
-    return Cargo(
+    return kind(
         recipient=recipient or Recipient(IGW.node_id, ADDRESS),
         message_id=message_id or str(uuid.uuid4()),
         creation_date=NOW + created,
@@ -147,24 +150,12 @@ def cargo(
     ).serialize(key)
 
 
-def cca(
-    payload: bytes = b"sealed",
-    *,
-    key: IdentityPrivateKey = PGW,
-    certificate: Certificate = PGW_CERT,
-    recipient: Recipient | None = None,
-    message_id: str | None = None,
-    created: timedelta = -3 * HOUR,
-    ttl: int = 86_400,
-) -> bytes:
-    return CargoCollectionAuthorization(
-        recipient=recipient or Recipient(IGW.node_id, ADDRESS),
-        message_id=message_id or str(uuid.uuid4()),
-        creation_date=NOW + created,
-        ttl=ttl,
-        payload=payload,
-        sender_certificate=certificate,
-    ).serialize(key)
+def cargo(payload: bytes = b"sealed", **fields) -> bytes:
+    return between_gateways(Cargo, payload, **fields)
+
+
+def cca(payload: bytes = b"sealed", **fields) -> bytes:
+    return between_gateways(CargoCollectionAuthorization, payload, **fields)
 
 
 def countersign(octets: bytes, key: IdentityPrivateKey, certificate: Certificate) -> bytes:
@@ -228,7 +219,11 @@ async def running(*coroutines) -> AsyncIterator[list[asyncio.Task]]:
             raise result
 
 
-def client_error(error: RequestError | StorageFullError) -> AwalaError:
+FAULTS = (RequestError, StorageFullError, StorageError)
+"""What a service raises, and a server answers with a status."""
+
+
+def client_error(error: RequestError | StorageFullError | StorageError) -> AwalaError:
     """Return what a client meets when a service raises this."""
     text = str(error)
     match error:
@@ -279,7 +274,7 @@ class DirectPoWeb:
             raise UnreachableError("cut")
         try:
             return await call
-        except (RequestError, StorageFullError) as error:
+        except FAULTS as error:
             raise client_error(error) from error
 
     async def preregister(self, digest: bytes) -> bytes:
@@ -319,7 +314,7 @@ class _DirectCollection:
         self._context = self._client.service.collect(nonce, response, self._mode)
         try:
             self._mailbox = await self._context.__aenter__()
-        except (RequestError, StorageFullError) as error:
+        except FAULTS as error:
             raise client_error(error) from error
         self._client.opened.set()
         if self._on_open is not None:
@@ -375,7 +370,7 @@ class DirectCogRpc:
             except (MalformedRequest, Forbidden, Unprocessable) as error:
                 if not self._drop_refused:
                     raise client_error(error) from error
-            except (RequestError, StorageFullError) as error:
+            except FAULTS as error:
                 raise client_error(error) from error
             yield each.delivery_id
 
@@ -386,7 +381,7 @@ class DirectCogRpc:
             collection = await self.service.collect(octets)
         except Fulfilled:
             raise
-        except RequestError as error:
+        except FAULTS as error:
             raise client_error(error) from error
         complete = False
         try:
@@ -421,7 +416,7 @@ class PoHttp:
         if route is not None:
             try:
                 await route(octets)
-            except (RequestError, StorageFullError) as error:
+            except FAULTS as error:
                 raise client_error(error) from error
         self.sent.append((address, octets))
 

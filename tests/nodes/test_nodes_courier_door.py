@@ -266,9 +266,9 @@ class TestCollection:
     async def test_the_form_of_the_rotation_is_that_of_the_gateways_software(self, side, gateway, mark):
         old = certify(PGW, IGW, side.node.credentials.current(NOW), Role.GATEWAY, life=80 * DAY)
         authorization = CargoCollectionAuthorization.parse(await make_cca(gateway, certificate=old))
-        plain = side.node.courier_door._rotation(authorization, NOW)
+        plain = await side.node.courier_door._rotation(authorization, NOW)
         object.__setattr__(authorization, "signed_attribute_types", frozenset({mark}))
-        kotlin = side.node.courier_door._rotation(authorization, NOW)
+        kotlin = await side.node.courier_door._rotation(authorization, NOW)
 
         assert CertificateRotation.parse(plain[0]).form is not CertificateRotation.parse(kotlin[0]).form
 

@@ -28,12 +28,13 @@ from awala.nodes.endpoint.errors import (
     UnknownPeerError,
 )
 from awala.nodes.endpoint.identity import MAX_LIFE, EndpointIdentity
-from awala.nodes.endpoint.inbox import MAX_ATTEMPTS, QUARANTINE, Inbox, UnwantedMessageError
+from awala.nodes.endpoint.inbox import MAX_ATTEMPTS, Inbox, UnwantedMessageError
 from awala.nodes.endpoint.peers import Peer, PeerBook, PeerKind
 from awala.nodes.endpoint.sealing import SELF_ISSUED_REUSE, OpenedMessage
 from awala.nodes.errors import NodeError
 from awala.nodes.events import EventHub, Way
 from awala.nodes.lanes import APP
+from awala.nodes.quarantine import QUARANTINE, Quarantine
 from awala.pki import CertificationPath, Role
 from awala.sessions import NoSessionKeyError
 from awala.spool import Hop, MemorySpool
@@ -387,7 +388,7 @@ class TestInbox:
     def inbox(self, spool, vault, clock, hub):
         return Inbox(
             spool=spool,
-            vault=vault,
+            quarantine=Quarantine(vault, clock),
             clock=clock,
             events=hub,
             backoff=Backoff(timedelta(seconds=1), jitter=lambda: 1.0),

@@ -9,7 +9,8 @@ from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.sdk import IncomingMessage, TicketState, UnwantedMessageError
 from awala.sdk import messages as module
 from awala.sdk.messages import Handlers, Tickets
-from helpers.nodes import DAY, NOW, running
+from awala.testing import FakeClock
+from helpers.nodes import DAY, HOUR, NOW, running
 
 
 def message(message_type="t"):
@@ -46,7 +47,8 @@ class TestTickets:
     @pytest.fixture
     async def tickets(self):
         self.hub = EventHub()
-        tickets = Tickets(self.hub)
+        self.clock = FakeClock(NOW)
+        tickets = Tickets(self.hub, self.clock)
         async with running(tickets.run()):
             await asyncio.sleep(0)
             yield tickets
@@ -56,7 +58,7 @@ class TestTickets:
         [(Action.HANDED_ON, TicketState.SENT), (Action.REFUSED, TicketState.REFUSED)],
     )
     async def test_tells_what_became_of_a_message(self, tickets, action, state):
-        ticket = tickets.issue("m")
+        ticket = tickets.issue("m", NOW + DAY)
         assert ticket.state is TicketState.QUEUED
         for other in (
             event(Action.STORED),
@@ -75,10 +77,31 @@ class TestTickets:
 
     async def test_the_number_of_tickets_is_bounded(self, tickets, monkeypatch):
         monkeypatch.setattr(module, "MAX_TICKETS", 2)
-        first, second, third = (tickets.issue(name) for name in "abc")
+        first, second, third = (tickets.issue(name, NOW + DAY) for name in "abc")
         for name in "abc":
             self.hub.emit(event(Action.HANDED_ON, name))
         async with asyncio.timeout(5):
             await second.wait()
             await third.wait()
         assert first.state is TicketState.QUEUED
+
+    async def test_a_message_that_was_not_sent_in_time_has_expired(self, tickets):
+        late, sent, long_lived = (
+            tickets.issue(name, NOW + life) for name, life in (("a", 2 * HOUR), ("b", HOUR), ("c", DAY))
+        )
+        self.hub.emit(event(Action.HANDED_ON, "b"))
+        await self.clock.advance(7200 - 1)
+        assert late.state is TicketState.QUEUED
+        await self.clock.advance(2)
+
+        async with asyncio.timeout(5):
+            assert await late.wait() is TicketState.EXPIRED
+        assert (sent.state, long_lived.state) == (TicketState.SENT, TicketState.QUEUED)
+
+    async def test_expiry_is_followed_however_many_tickets_there_were(self, tickets, monkeypatch):
+        monkeypatch.setattr(module, "MAX_TICKETS", 2)
+        issued = [tickets.issue(str(n), NOW + HOUR) for n in range(20)]
+        assert len(tickets._ends) <= 5
+        await self.clock.advance(3601)
+
+        assert [ticket.state for ticket in issued[-2:]] == [TicketState.EXPIRED] * 2

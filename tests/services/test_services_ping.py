@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from awala.messages.media_types import PING, PONG
 from awala.sdk import IncomingMessage, UnwantedMessageError
 from awala.sdk.messages import Handlers
-from awala.services.ping import MAX_CONTENT, PING_LIFE, Pinger, Pong, answer_pings, read_id
+from awala.services.ping import MAX_CONTENT, PING_LIFE, Pinger, answer_pings, read_id
 from helpers.nodes import DAY, NOW
 
 ID = str(uuid.UUID(int=7))
@@ -113,20 +113,3 @@ class TestPinger:
         await messenger.receive(PONG, content)
         await messenger.receive(PONG, content)
         assert await pinging is not None
-
-    async def test_a_series_counts_from_one(self, messenger):
-        pinger = Pinger(messenger)
-        answers = iter([lambda content: content, lambda _: b"lost", lambda content: content])
-
-        def answer(content):
-            return next(answers)(content)
-
-        messenger.answer = answer
-        found = [each async for each in pinger.series("peer", count=3, timeout=0.02, interval=0)]
-
-        assert [(each.sequence, each.seconds is None) for each in found] == [
-            (1, False),
-            (2, True),
-            (3, False),
-        ]
-        assert all(isinstance(each, Pong) for each in found)

@@ -56,7 +56,7 @@ def set_of(*elements: Octets) -> bytes:
 
 def octet_string(content: Octets) -> bytes:
     """Return an OCTET STRING."""
-    return tlv(OCTET_STRING, content)
+    return header(OCTET_STRING, len(content)) + content
 
 
 def bit_string(content: Octets) -> bytes:
@@ -147,7 +147,12 @@ def x509_time(at: datetime) -> bytes:
 
 def implicit(number: int, content: Octets, *, constructed: bool = False) -> bytes:
     """Return a context-specific element around contents octets (IMPLICIT tagging)."""
-    return tlv(context_tag(number, constructed=constructed), content)
+    return header(context_tag(number, constructed=constructed), len(content)) + content
+
+
+def implicit_header(number: int, length: int) -> bytes:
+    """Return what `implicit` puts before ``length`` contents octets, for those too many to copy twice."""
+    return header(context_tag(number), length)
 
 
 def explicit(number: int, *elements: Octets) -> bytes:

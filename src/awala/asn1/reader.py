@@ -43,16 +43,20 @@ class _Document:
         self.budget = MAX_ELEMENTS
         self.ends: dict[int, int] = {}  # start of an indefinite element -> behind its end marker
 
-    def read(self, position: int, limit: int, depth: int, at_most: int = MAX_ELEMENTS) -> list[Element]:
-        """Return the elements from ``position`` to ``limit``, or the first of them."""
+    def read(self, position: int, limit: int, depth: int, *, only_first: bool = False) -> list[Element]:
+        """Return the elements from ``position`` to ``limit``, or the first of them.
+
+        One loop without calls for what is usual: whatever is parsed passes through it.
+        """
         if depth > MAX_DEPTH and position < limit:
             raise Asn1Error(f"elements are nested more than {MAX_DEPTH} deep")
         data = self.data
         new = Element.__new__
         elements: list[Element] = []
-        for _ in range(min(at_most, self.budget)):
-            if position >= limit:
-                break
+        while position < limit:
+            if not self.budget:
+                raise Asn1Error(f"more than {MAX_ELEMENTS} elements in one encoding")
+            self.budget -= 1
             start = position
             position += 2
             if position > limit:
@@ -80,10 +84,9 @@ class _Document:
             element.content_end = content_end
             element.end = end
             elements.append(element)
+            if only_first:
+                break
             position = end
-        self.budget -= len(elements)
-        if position < limit and len(elements) < at_most:
-            raise Asn1Error(f"more than {MAX_ELEMENTS} elements in one encoding")
         return elements
 
     def end_of_indefinite(self, start: int, limit: int, depth: int) -> int:
@@ -99,9 +102,9 @@ class _Document:
         position = start
         open_elements: list[int] = []
         while open_elements or position == start:
-            self.budget -= 1
-            if self.budget < 0:
+            if not self.budget:
                 raise Asn1Error(f"more than {MAX_ELEMENTS} elements in one encoding")
+            self.budget -= 1
             if position + 2 > limit:
                 raise Asn1Error("an element of indefinite length has no end")
             identifier = data[position]
@@ -208,9 +211,9 @@ def parse(data: Octets) -> Element:
     element. What is inside is only looked at when asked for.
     """
     view = memoryview(data)
-    if view.format != "B" or view.ndim != 1 or not view.contiguous:
+    if type(data) is not bytes and (view.format != "B" or view.ndim != 1 or not view.contiguous):
         raise Asn1Error("the data is no plain run of octets")
-    elements = _Document(view).read(0, len(view), 1, at_most=1)
+    elements = _Document(view).read(0, len(view), 1, only_first=True)
     if not elements:
         raise Asn1Error("there is no element")
     return elements[0]

@@ -18,6 +18,7 @@ from math import ceil
 from typing import Any, Final
 
 from awala.base.errors import StorageFullError
+from awala.base.files import StorageError
 from awala.bindings.errors import MalformedRequest, RequestError, TemporarilyUnavailable
 
 Scope = MutableMapping[str, Any]
@@ -261,6 +262,9 @@ def error_response(error: Exception) -> Response:
         return Response.error(error.status, str(error), **headers)
     if isinstance(error, StorageFullError):
         return Response.error(HTTPStatus.INSUFFICIENT_STORAGE, "There is no room; try again later")
+    if isinstance(error, StorageError):
+        _log.warning("A request failed because the store did: %s", error)
+        return Response.error(HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer; try again later")
     _log.error("A request failed unexpectedly", exc_info=error)
     return Response.error(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error")
 

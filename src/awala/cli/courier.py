@@ -3,36 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import click
 
 from awala.base.errors import AwalaError
-from awala.cli.configuration import load
-from awala.cli.control import ControlServer, control_path
-from awala.cli.node_commands import ask, follow, plain, print_status, single, write_initial
-from awala.cli.node_settings import door_config, network_config, storage_config
-from awala.cli.options import Common, common_options, json_option
+from awala.cli.asking import follow, status_command
+from awala.cli.options import COURIER_LISTEN, Common, common_options, json_option
 from awala.cli.output import print_json
-from awala.cli.places import NodeKind, Places, places
-from awala.cli.running import Running, owned_directory, run_node
-from awala.cli.settings import Door, HostPort, Settings
-
-LISTEN = "0.0.0.0:21473"
-
-
-class CourierDoor(Door):
-    """Where private gateways in the local network find the courier."""
-
-    listen: HostPort = LISTEN
-    """HOST:PORT to listen on; private gateways look at port 21473."""
-
-
-class CourierSettings(Settings):
-    """The settings of a courier."""
-
-    cogrpc: CourierDoor = CourierDoor()
+from awala.cli.places import NodeKind, places
 
 
 class TripFailedError(AwalaError):
@@ -40,6 +17,11 @@ class TripFailedError(AwalaError):
 
     retryable = True
     advice = "What is on board stays; try again when there is a connection."
+
+
+listen_option = click.option(
+    "--listen", metavar="HOST:PORT", help=f"Where private gateways find it (default {COURIER_LISTEN})."
+)
 
 
 @click.group()
@@ -52,71 +34,31 @@ def command() -> None:
 
 @command.command()
 @common_options
-@click.option("--listen", metavar="HOST:PORT", help=f"Where private gateways find it (default {LISTEN}).")
+@listen_option
 def init(common: Common, listen: str | None) -> None:
     """Write a configuration; nothing that exists is changed.
 
     Example: awala courier init
     """
-    where = places(NodeKind.COURIER, common)
-    with owned_directory(where.data):
-        write_initial(CourierSettings, where, {"cogrpc": {"listen": listen}}, title="Awala courier")
+    from awala.cli import courier_node  # noqa: PLC0415 - commands that ask need none of this
+
+    courier_node.initialise(places(NodeKind.COURIER, common), listen=listen)
 
 
 @command.command()
 @common_options
-@click.option("--listen", metavar="HOST:PORT", help=f"Where private gateways find it (default {LISTEN}).")
+@listen_option
 def run(common: Common, listen: str | None) -> None:
     """Run the courier until it is stopped.
 
     Example: awala courier run
     """
-    where = places(NodeKind.COURIER, common)
-    settings = load(
-        CourierSettings,
-        file=where.config,
-        required=common.config is not None,
-        overrides={"cogrpc": {"listen": listen}},
-    )
+    from awala.cli import courier_node  # noqa: PLC0415 - commands that ask need none of this
 
-    async def body(running: Running) -> None:
-        await _serve(running, settings, where)
-
-    run_node(body, data_dir=where.data)
+    courier_node.run(places(NodeKind.COURIER, common), common, listen=listen)
 
 
-async def _serve(running: Running, settings: CourierSettings, where: Places) -> None:
-    from awala.nodes.courier.root import CourierConfig, run_courier  # noqa: PLC0415 - imported when it runs
-
-    config = CourierConfig(
-        storage=storage_config(settings.storage, where.data),
-        network=network_config(settings.resolver, settings.tls),
-        cogrpc=door_config(settings.cogrpc, "cogrpc"),
-    )
-    async with run_courier(config) as courier:
-
-        async def status(_arguments: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-            async for answer in single(await courier.node.status()):
-                yield answer
-
-        async def sync(_arguments: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-            async for progress in courier.node.trip.run():
-                yield plain(progress)
-
-        async with ControlServer(control_path(where.data), {"status": status, "sync": sync}):
-            running.ready(courier.addresses)
-            await running.until_stopped()
-
-
-@command.command()
-@common_options
-@json_option
-def status(common: Common, as_json: bool) -> None:  # noqa: FBT001 - click's
-    """Tell what the running courier has on board.
-
-    Example: awala courier status --json
-    """
-    print_status(ask(places(NodeKind.COURIER, common).data, "status"), as_json=as_json)
+command.add_command(status_command(NodeKind.COURIER, "Tell what the running courier has on board."))
 
 
 @command.command()

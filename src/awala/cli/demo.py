@@ -7,13 +7,14 @@ import asyncio
 import signal
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from awala.base.errors import ConfigurationError
+from awala.bindings.host_port import MAX_PORT
 from awala.cli.failures import CommandFailure
 from awala.cli.options import Common, common_options
 from awala.cli.output import printable
@@ -30,7 +31,7 @@ STOP_SECONDS = 10.0
 @click.command()
 @click.option("--check", is_flag=True, help="Check that everything works, and exit.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Port of the page (default: any free one)."
+    "--port", type=click.IntRange(0, MAX_PORT), default=0, help="Port of the page (default: any free one)."
 )
 @common_options
 def command(check: bool, port: int, common: Common) -> None:  # noqa: FBT001 - click's
@@ -44,10 +45,10 @@ def command(check: bool, port: int, common: Common) -> None:  # noqa: FBT001 - c
 
         async def body(running: Running) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, running.stop)
-            if check:
-                await _until_stopped(running, lambda: _check(directory))
-            else:
-                await _until_stopped(running, lambda: _show(directory, port), success=True)
+            if not check:
+                await running.work(_show(directory, port))
+            elif not await running.work(_check(directory)):
+                raise CommandFailure("interrupted")
 
         run_node(body, data_dir=None, drain=STOP_SECONDS)
 
@@ -61,24 +62,6 @@ def _directory(chosen: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="awala-demo-") as name:
         yield Path(name)
-
-
-async def _until_stopped(
-    running: Running, work: Callable[[], Awaitable[None]], *, success: bool = False
-) -> None:
-    """Do the work; a signal to stop cancels it, which is a failure unless ``success``."""
-    working = asyncio.ensure_future(work())
-    stopping = asyncio.ensure_future(running.until_stopped())
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-        elif not success:
-            raise CommandFailure("interrupted")
-    finally:
-        for task in (working, stopping):
-            task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def _tell(line: str) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from awala.cli.control import ControlServer, control_path
-from awala.cli.node_commands import ask
+from awala.bindings.host_port import MAX_PORT
+from awala.cli.asking import ask
 from awala.cli.options import Common, common_options, json_option
 from awala.cli.output import print_json, printable
 from awala.cli.places import xdg_directory
@@ -20,13 +20,15 @@ from awala.cli.running import Running, run_node
 from awala.messages import is_internet_address, normalise_address
 
 if TYPE_CHECKING:
+    from awala.cli.control import Answer
     from awala.demo.lab import Host
 
 ZONE = ".test"
 """Names that are reserved for tests (RFC 6761), so that none of anybody else's can be meant."""
 
 DIRECTORY_VARIABLE = "AWALA_LAB_DATA_DIR"
-MAX_PORT = 65_535
+"""Names the lab's directory to the commands that cut and mend; in every environment file of the lab."""
+
 INTERNET_GATEWAY_PORTS = 3
 ENDPOINT_PORTS = 1
 
@@ -103,30 +105,27 @@ def run(common: Common, internet_gateways: HostOption, endpoints: HostOption) ->
     hosts |= {name: internet_gateway(name, *ports) for name, ports in internet_gateways}
     hosts |= {name: endpoint(name, *ports) for name, ports in endpoints}
     directory = _directory(common)
-
-    async def body(running: Running) -> None:
-        await _serve(running, directory, list(hosts.values()))
-
-    run_node(body, data_dir=directory)
+    run_node(lambda running: _serve(running, directory, list(hosts.values())), data_dir=directory)
 
 
 async def _serve(running: Running, directory: Path, hosts: list[Host]) -> None:
-    from awala.demo.lab import open_lab  # noqa: PLC0415 - servers are imported when they run
+    from awala.cli.answering import answer_until_stopped  # noqa: PLC0415 - servers are imported when they run
+    from awala.demo.lab import open_lab  # noqa: PLC0415 - as above
 
-    async with open_lab(directory, hosts) as lab:
+    async with open_lab(directory, hosts, {DIRECTORY_VARIABLE: str(directory)}) as lab:
 
-        async def status(_arguments: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        async def status(_arguments: dict[str, Any]) -> AsyncIterator[Answer]:
             yield {"links": lab.status()}
 
-        async def cut(arguments: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        async def cut(arguments: dict[str, Any]) -> AsyncIterator[Answer]:
             yield {"links": await lab.cut(str(arguments.get("name") or ""))}
 
-        async def mend(arguments: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        async def mend(arguments: dict[str, Any]) -> AsyncIterator[Answer]:
             yield {"links": await lab.mend(str(arguments.get("name") or ""))}
 
-        async with ControlServer(control_path(directory), {"status": status, "cut": cut, "mend": mend}):
-            running.ready({link.name: link.proxies[0].address for link in lab.links.values()})
-            await running.until_stopped()
+        handlers = {"status": status, "cut": cut, "mend": mend}
+        addresses = {link.name: link.proxies[0].address for link in lab.links.values()}
+        await answer_until_stopped(running, directory, handlers, addresses)
 
 
 @command.command()

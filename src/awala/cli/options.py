@@ -15,6 +15,14 @@ from awala.cli.logs import LogFormat
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+GATEWAY_LISTEN = "127.0.0.1:13276"
+"""Where apps find the private gateway of their device (RS-016)."""
+
+COURIER_PORT = 21473
+"""Where private gateways look for a courier on its local network (RS-008)."""
+
+COURIER_LISTEN = f"0.0.0.0:{COURIER_PORT}"
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -78,6 +86,11 @@ def common_options(function: F) -> F:
         command = option(command)
     return command  # type: ignore[return-value]  # click's decorators keep the function callable as before
 
+
+gateway_option = click.option(
+    "--gateway", metavar="URL", help=f"The private gateway (default http://{GATEWAY_LISTEN})."
+)
+"""Gives a command of an app the option ``--gateway``: where the private gateway of this device is."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 """Gives a command the flag ``--json`` as its argument ``as_json: bool``."""

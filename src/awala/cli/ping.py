@@ -13,15 +13,15 @@ import click
 
 from awala.base.clock import SystemClock
 from awala.base.errors import AwalaError, ConfigurationError
-from awala.cli.configuration import load
 from awala.cli.logs import hush
-from awala.cli.node_commands import read_target
+from awala.cli.node_commands import read_settings
 from awala.cli.node_settings import network_config
-from awala.cli.options import Common, common_options, json_option
+from awala.cli.options import Common, common_options, gateway_option, json_option
 from awala.cli.output import print_json_line, printable
 from awala.cli.places import NodeKind, places
 from awala.cli.running import Running, run_node
-from awala.cli.settings import Section, Settings
+from awala.cli.settings import Gateway, Settings
+from awala.cli.targets import read_target
 
 if TYPE_CHECKING:
     from awala.sdk import Peer, PrivateApp
@@ -29,17 +29,10 @@ if TYPE_CHECKING:
 MILLISECONDS = 1_000
 
 
-class GatewaySection(Section):
-    """The private gateway of this device."""
-
-    url: str = "http://127.0.0.1:13276"
-    """Where it listens for apps."""
-
-
 class PingSettings(Settings):
     """The settings of ping."""
 
-    gateway: GatewaySection = GatewaySection()
+    gateway: Gateway = Gateway()
 
 
 class NoAnswerError(AwalaError):
@@ -81,7 +74,7 @@ class NoGatewayError(AwalaError):
     show_default=True,
     help="Seconds between pings.",
 )
-@click.option("--gateway", metavar="URL", help="The private gateway (default http://127.0.0.1:13276).")
+@gateway_option
 @common_options
 @json_option
 def command(
@@ -98,14 +91,8 @@ def command(
 
     Example: awala ping --count 3 ping.awala.services
     """
-    where = places(NodeKind.APP, common)
-    data = where.data if common.data_dir is not None else where.data.parent / "ping"
-    settings = load(
-        PingSettings,
-        file=where.config,
-        required=common.config is not None,
-        overrides={"gateway": {"url": gateway}},
-    )
+    where = places(NodeKind.PING, common)
+    settings = read_settings(PingSettings, where, common, {"gateway": {"url": gateway}})
     if common.talks_with_person:
         hush()
     named = read_target(target)
@@ -113,16 +100,9 @@ def command(
     plan = Plan(count, timeout, interval)
 
     async def body(running: Running) -> None:
-        pinging = asyncio.create_task(_ping(named, settings, data, plan, tally, as_json=as_json))
-        stopping = asyncio.create_task(running.until_stopped())
-        await asyncio.wait((pinging, stopping), return_when=asyncio.FIRST_COMPLETED)
-        for task in (pinging, stopping):
-            task.cancel()
-        await asyncio.wait((pinging, stopping))
-        if not pinging.cancelled():
-            pinging.result()
+        await running.work(_ping(named, settings, where.data, plan, tally, as_json=as_json))
 
-    run_node(body, data_dir=data)
+    run_node(body, data_dir=where.data)
     if tally.sent:
         _summarise(tally, as_json=as_json)
     if not tally.times:

@@ -21,9 +21,9 @@ class NodeKind(Enum):
     GATEWAY = "gateway"
     INTERNET_GATEWAY = "internet-gateway"
     COURIER = "courier"
-    ENDPOINT = "endpoint"
     PONG = "pong"
-    APP = "app"
+    PING = "ping"
+    CHAT = "chat"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import click
 
 from awala.base.errors import ConfigurationError
 from awala.base.files import write_private
-from awala.cli.configuration import load
+from awala.cli.node_commands import read_settings
 from awala.cli.node_settings import door_config, network_config, storage_config
 from awala.cli.options import Common, common_options
 from awala.cli.places import NodeKind, Places, places
@@ -55,19 +54,11 @@ def command(address: str | None, listen: str | None, common: Common) -> None:
     Example: awala pong --address pong.example.com
     """
     where = places(NodeKind.PONG, common)
-    settings = load(
-        PongSettings,
-        file=where.config,
-        required=common.config is not None,
-        overrides={"endpoint": {"address": address}, "pohttp": {"listen": listen}},
-    )
+    overrides = {"endpoint": {"address": address}, "pohttp": {"listen": listen}}
+    settings = read_settings(PongSettings, where, common, overrides)
     if not is_internet_address(normalise_address(settings.endpoint.address)):
         raise ConfigurationError("[endpoint] address: a domain name is needed (option --address)")
-
-    async def body(running: Running) -> None:
-        await _serve(running, settings, where)
-
-    run_node(body, data_dir=where.data)
+    run_node(lambda running: _serve(running, settings, where), data_dir=where.data)
 
 
 async def _serve(running: Running, settings: PongSettings, where: Places) -> None:
@@ -91,10 +82,6 @@ async def _serve(running: Running, settings: PongSettings, where: Places) -> Non
             raise ConfigurationError(
                 f"[endpoint] address: this endpoint is {service.node.address} already, and stays so"
             )
-        await asyncio.to_thread(_write_params, where.data / PARAMS_FILE, service.node.connection_params())
+        await asyncio.to_thread(write_private, where.data / PARAMS_FILE, service.node.connection_params())
         running.ready(service.addresses)
         await running.until_stopped()
-
-
-def _write_params(file: Path, params: bytes) -> None:
-    write_private(file, params)

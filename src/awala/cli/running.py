@@ -10,9 +10,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from awala.base.errors import AwalaError
 from awala.base.files import FILE_MODE, private_directory
@@ -83,6 +84,19 @@ class Running:
     async def until_stopped(self) -> None:
         """Return when the node is told to stop."""
         await self._stop.wait()
+
+    async def work(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do some work until it ends or the node is told to stop; return whether it came to its end."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self.until_stopped())
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            return working.done()
+        finally:
+            working.cancel()
+            stopping.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def run_node(

@@ -14,29 +14,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from awala.base.errors import ConfigurationError
+from awala.bindings.host_port import split_address
+from awala.cli.options import GATEWAY_LISTEN
+
 DEFAULT_DOH_URL = "https://cloudflare-dns.com/dns-query"
-MAX_PORT = 65_535
 SIZE = re.compile(r"(?P<number>[0-9]+)\s*(?P<unit>|[KMGT]i?B?|B)", re.IGNORECASE)
 POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
-def split_host_port(text: str) -> tuple[str, int]:
-    """Return the host and the port of ``HOST:PORT``; an IPv6 host stands in brackets.
-
-    Raises:
-        ValueError: the text has another form.
-    """
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
-        raise ValueError(f"must be HOST:PORT, not {text!r}")
-    if ":" in host and not bracketed:
-        raise ValueError(f"an IPv6 address goes in brackets: [{host}]:{port}")
-    return (host[1:-1] if bracketed else host), int(port)
-
-
 def _host_port(text: str) -> str:
-    split_host_port(text)
+    try:
+        split_address(text)
+    except ConfigurationError as error:
+        raise ValueError(f"must be HOST:PORT, not {text!r}; an IPv6 host goes in brackets") from error
     return text
 
 
@@ -122,6 +113,13 @@ class Storage(Section):
 
     quota: Size | None = None
     """Most that messages may take, in octets or as a size such as "2 GiB". None means no limit."""
+
+
+class Gateway(Section):
+    """The private gateway of this device."""
+
+    url: str = f"http://{GATEWAY_LISTEN}"
+    """Where it listens for apps."""
 
 
 class Settings(BaseModel):

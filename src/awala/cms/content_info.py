@@ -17,12 +17,12 @@ CONTEXT_1: Final = 0xA1
 CONTEXT_0_PRIMITIVE: Final = 0x80
 
 
-def wrap(content_type: bytes, *parts: Octets) -> bytes:
-    """Return a ContentInfo around a SEQUENCE of the parts, which are copied once."""
+def wrap(content_type: bytes, *parts: Octets, prefix: bytes = b"") -> bytes:
+    """Return a ContentInfo around a SEQUENCE of the parts, behind the prefix; all are copied once."""
     length = sum(map(len, parts))
     inner = headers(length, der.SEQUENCE, CONTEXT_0)
     outer = der.header(der.SEQUENCE, len(content_type) + len(inner) + length)
-    return b"".join((outer, content_type, inner, *parts))
+    return b"".join((prefix, outer, content_type, inner, *parts))
 
 
 def unwrap(data: Octets, content_type: bytes) -> list[Element]:

@@ -9,15 +9,18 @@ from typing import Final
 
 from awala.asn1 import Octets, der
 from awala.cms.content_info import (
+    CONTEXT_0,
     CONTEXT_0_PRIMITIVE,
     CONTEXT_1,
     DATA,
     ENVELOPED_DATA,
+    headers,
     wrap,
 )
 from awala.cms.errors import CmsError
 from awala.crypto import (
     ContentCipher,
+    Curve,
     HashAlgorithm,
     KeyWrap,
     SessionKey,
@@ -40,6 +43,7 @@ AGREEMENT_SCHEMES: Final = {
 }
 """Standard ECDH with the X9.63 key derivation of each hash function (RFC 5753 §7.1.4)."""
 
+_KEY_WRAPS: Final = {key_wrap.key_octets: key_wrap for key_wrap in KeyWrap}
 _VERSION_2: Final = der.integer(2)
 _VERSION_3: Final = der.integer(3)
 _GCM_TAG_OCTETS: Final = der.integer(16)
@@ -63,35 +67,43 @@ def encrypt(
     if recipient.public_key.curve is not originator.private_key.curve:
         raise CmsError("the session keys of sender and recipient lie on different curves")
     if key_wrap is None:
-        key_wrap = KeyWrap(8 * content_cipher.key_octets)
-    ukm = secrets.token_bytes(UKM_OCTETS)
-    content_key = secrets.token_bytes(content_cipher.key_octets)
-    nonce = secrets.token_bytes(content_cipher.nonce_octets)
-    algorithm = wrap_algorithm(key_wrap)
+        key_wrap = _KEY_WRAPS[content_cipher.key_octets]
+    entropy = secrets.token_bytes(UKM_OCTETS + content_cipher.key_octets + content_cipher.nonce_octets)
+    ukm = entropy[:UKM_OCTETS]
+    content_key = entropy[UKM_OCTETS : UKM_OCTETS + content_cipher.key_octets]
+    nonce = entropy[UKM_OCTETS + content_cipher.key_octets :]
     secret = originator.private_key.exchange(recipient.public_key)
-    shared = shared_info(algorithm, ukm, key_wrap)
+    shared = shared_info(wrap_algorithm(key_wrap), ukm, key_wrap)
     wrapping_key = derive_key(secret, shared, key_wrap.key_octets, kdf_hash)
-    recipient_info = der.tlv(
-        CONTEXT_1,
-        _VERSION_3,
-        der.explicit(0, _public_key(originator)),
-        der.explicit(1, der.octet_string(ukm)),
-        der.sequence(AGREEMENT_SCHEMES[kdf_hash], algorithm),
-        _encrypted_key(recipient.key_id, wrap_key(wrapping_key, content_key)),
+    wrapped = wrap_key(wrapping_key, content_key)
+    before_point, before_ukm, before_key_id, before_wrapped = _around_recipient(
+        originator.private_key.curve, kdf_hash, key_wrap, len(recipient.key_id), len(wrapped)
     )
+    before_nonce, behind_nonce = _around_nonce(content_cipher)
     ciphertext = encrypt_to_scratch(content_cipher, content_key, nonce, plaintext)
-    before_ciphertext = DATA + _content_algorithm(content_cipher, nonce)
     ciphertext_header = der.header(CONTEXT_0_PRIMITIVE, len(ciphertext))
-    length = len(before_ciphertext) + len(ciphertext_header) + len(ciphertext)
+    content_octets = (
+        len(before_nonce) + len(nonce) + len(behind_nonce) + len(ciphertext_header) + len(ciphertext)
+    )
     return wrap(
         ENVELOPED_DATA,
         _VERSION_2,
-        der.set_of(recipient_info),
-        der.header(der.SEQUENCE, length),
-        before_ciphertext,
+        before_point,
+        originator.private_key.public_key.point,
+        before_ukm,
+        ukm,
+        before_key_id,
+        recipient.key_id,
+        before_wrapped,
+        wrapped,
+        der.header(der.SEQUENCE, content_octets),
+        before_nonce,
+        nonce,
+        behind_nonce,
         ciphertext_header,
         ciphertext,
-        _originator_key_id(originator.key_id),
+        _before_originator_key_id(len(originator.key_id)),
+        originator.key_id,
     )
 
 
@@ -101,10 +113,20 @@ def wrap_algorithm(key_wrap: KeyWrap) -> bytes:
     return der.sequence(der.oid(key_wrap.dotted))
 
 
-def shared_info(algorithm: Octets, ukm: Octets | None, key_wrap: KeyWrap) -> bytes:
+def shared_info(algorithm: Octets, ukm: bytes | None, key_wrap: KeyWrap) -> bytes:
     """Return the ECC-CMS-SharedInfo (RFC 5753 §7.2) around the wrap algorithm as it is on the wire."""
-    entropy = b"" if ukm is None else der.explicit(0, der.octet_string(ukm))
-    return der.sequence(algorithm, entropy, _key_bits(key_wrap))
+    if ukm is None:
+        return der.sequence(algorithm, _key_bits(key_wrap))
+    before, behind = _around_ukm(bytes(algorithm), len(ukm), key_wrap)
+    return before + ukm + behind
+
+
+@lru_cache(maxsize=64)
+def _around_ukm(algorithm: bytes, ukm_octets: int, key_wrap: KeyWrap) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the user keying material in ECC-CMS-SharedInfo."""
+    behind = _key_bits(key_wrap)
+    before = algorithm + headers(ukm_octets, der.OCTET_STRING, CONTEXT_0)
+    return der.header(der.SEQUENCE, len(before) + ukm_octets + len(behind)) + before, behind
 
 
 @lru_cache(maxsize=len(KeyWrap))
@@ -112,23 +134,43 @@ def _key_bits(key_wrap: KeyWrap) -> bytes:
     return der.explicit(2, der.octet_string((8 * key_wrap.key_octets).to_bytes(4)))
 
 
-def _public_key(originator: SessionKeyPair) -> bytes:
-    public_key = originator.private_key.public_key
-    return der.tlv(CONTEXT_1, public_key.curve.identifier, der.bit_string(public_key.point))
+@lru_cache(maxsize=64)
+def _around_recipient(
+    curve: Curve, kdf_hash: HashAlgorithm, key_wrap: KeyWrap, key_id_octets: int, wrapped_octets: int
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return what stands before point, keying material, key id and wrapped key in the set of recipients."""
+    before_point = curve.identifier + der.header(der.BIT_STRING, 1 + curve.point_octets) + b"\0"
+    before_point = (
+        _VERSION_3 + headers(len(before_point) + curve.point_octets, CONTEXT_1, CONTEXT_0) + before_point
+    )
+    before_ukm = headers(UKM_OCTETS, der.OCTET_STRING, CONTEXT_1)
+    before_wrapped = der.header(der.OCTET_STRING, wrapped_octets)
+    before_key_id = headers(key_id_octets, der.OCTET_STRING, CONTEXT_0)
+    encrypted_key = len(before_key_id) + key_id_octets + len(before_wrapped) + wrapped_octets
+    key_encryption = der.sequence(AGREEMENT_SCHEMES[kdf_hash], wrap_algorithm(key_wrap))
+    before_key_id = key_encryption + headers(encrypted_key, der.SEQUENCE, der.SEQUENCE) + before_key_id
+    constant = sum(map(len, (before_point, before_ukm, before_key_id, before_wrapped)))
+    varying = curve.point_octets + UKM_OCTETS + key_id_octets + wrapped_octets
+    outer = headers(constant + varying, CONTEXT_1, der.SET)
+    return outer + before_point, before_ukm, before_key_id, before_wrapped
 
 
-def _encrypted_key(key_id: bytes, wrapped: bytes) -> bytes:
-    recipient = der.explicit(0, der.octet_string(key_id))
-    return der.sequence(der.sequence(recipient, der.octet_string(wrapped)))
-
-
-def _content_algorithm(content_cipher: ContentCipher, nonce: bytes) -> bytes:
-    parameters = der.octet_string(nonce)
+@lru_cache(maxsize=len(ContentCipher))
+def _around_nonce(content_cipher: ContentCipher) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the nonce in the encrypted content, up to the ciphertext."""
+    before = der.header(der.OCTET_STRING, content_cipher.nonce_octets)
+    behind = b""
     if content_cipher.is_gcm:
-        parameters = der.sequence(parameters, _GCM_TAG_OCTETS)
-    return der.sequence(der.oid(content_cipher.dotted), parameters)
+        behind = _GCM_TAG_OCTETS
+        before = der.header(der.SEQUENCE, len(before) + content_cipher.nonce_octets + len(behind)) + before
+    before = der.oid(content_cipher.dotted) + before
+    length = len(before) + content_cipher.nonce_octets + len(behind)
+    return DATA + der.header(der.SEQUENCE, length) + before, behind
 
 
-def _originator_key_id(key_id: bytes) -> bytes:
-    attribute = der.sequence(ORIGINATOR_KEY_ID, der.set_of(der.octet_string(key_id)))
-    return der.tlv(CONTEXT_1, attribute)
+@lru_cache(maxsize=64)
+def _before_originator_key_id(octets: int) -> bytes:
+    """Return the unprotected attributes up to the id of the originator's key, which ends them."""
+    value = headers(octets, der.OCTET_STRING, der.SET)
+    length = len(ORIGINATOR_KEY_ID) + len(value) + octets
+    return headers(length, der.SEQUENCE, CONTEXT_1) + ORIGINATOR_KEY_ID + value

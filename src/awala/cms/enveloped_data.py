@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from awala.asn1 import Asn1Error, Element, Octets, der, values
 from awala.cms.content_info import CONTEXT_0, CONTEXT_1, DATA, ENVELOPED_DATA, only, unwrap
 from awala.cms.encrypting import AGREEMENT_SCHEMES, ORIGINATOR_KEY_ID, shared_info, wrap_algorithm
 from awala.cms.errors import CmsDecryptionError, CmsError
+from awala.cms.usual_envelope import (
+    UsualRecipient,
+    usual_cipher,
+    usual_originator_key_id,
+    usual_recipient,
+)
 from awala.crypto import (
     ContentCipher,
     CryptoError,
@@ -56,8 +61,7 @@ def _oaep_identifiers() -> frozenset[bytes]:
 _OAEP: Final = _oaep_identifiers()
 
 
-@dataclass(frozen=True, slots=True)
-class _Agreement:
+class _Agreement(NamedTuple):
     """How the content key reaches the holder of a session key (KeyAgreeRecipientInfo)."""
 
     recipient_key_id: bytes
@@ -93,9 +97,13 @@ class EnvelopedData:
             rest.pop(0)
         recipients, encrypted, *others = rest
         self._read_content(encrypted)
-        recipient = only(recipients.expect(der.SET, "the recipients"))
         self._agreement: _Agreement | None = None
         self._transported_key = b""
+        usual = usual_recipient(bytes(recipients.encoding))
+        if usual is not None:
+            self._agreement = _usual_agreement(usual, _originator_key_id(others))
+            return
+        recipient = only(recipients.expect(der.SET, "the recipients"))
         if recipient.identifier == CONTEXT_1:
             self._agreement = _agreement(recipient, _originator_key_id(others))
         else:
@@ -176,15 +184,18 @@ class EnvelopedData:
         content_type, algorithm, content = encrypted.expect(der.SEQUENCE, "the encrypted content").children()
         if content_type.encoding != DATA:
             raise CmsError("enveloped data holds something else than plain data")
-        name, parameters = algorithm.expect(der.SEQUENCE, "the cipher").children()
-        cipher = _CIPHERS.get(bytes(name.encoding))
-        if cipher is None:
-            raise CmsError("enveloped data uses a cipher that is not allowed")
         if content.identifier & ~_CONSTRUCTED != _CONTENT:
             raise CmsError("the encrypted content is no octet string")
-        self.content_cipher = cipher
-        self._nonce = _nonce(cipher, parameters)
+        self.content_cipher, self._nonce = usual_cipher(bytes(algorithm.encoding)) or _cipher(algorithm)
         self._ciphertext = content.buffer()
+
+
+def _cipher(algorithm: Element) -> tuple[ContentCipher, bytes]:
+    name, parameters = algorithm.expect(der.SEQUENCE, "the cipher").children()
+    cipher = _CIPHERS.get(bytes(name.encoding))
+    if cipher is None:
+        raise CmsError("enveloped data uses a cipher that is not allowed")
+    return cipher, _nonce(cipher, parameters)
 
 
 def _nonce(cipher: ContentCipher, parameters: Element) -> bytes:
@@ -205,10 +216,7 @@ def _agreement(recipient: Element, originator_key_id: bytes) -> _Agreement:
     if rest[0].identifier == CONTEXT_1:
         ukm = values.octet_string(only(rest.pop(0)))
     key_encryption, encrypted_keys = rest
-    known = _KEY_ENCRYPTION.get(bytes(key_encryption.encoding))
-    if known is None:
-        raise CmsError("enveloped data uses a key agreement that is not allowed")
-    kdf_hash, key_wrap, algorithm = known
+    kdf_hash, key_wrap, algorithm = _scheme(bytes(key_encryption.encoding))
     recipient_key_id, wrapped_key = _encrypted_key(encrypted_keys)
     return _Agreement(
         recipient_key_id=recipient_key_id,
@@ -219,6 +227,27 @@ def _agreement(recipient: Element, originator_key_id: bytes) -> _Agreement:
         ukm=ukm,
         wrapped_key=wrapped_key,
     )
+
+
+def _usual_agreement(usual: UsualRecipient, originator_key_id: bytes) -> _Agreement:
+    kdf_hash, key_wrap, algorithm = _scheme(usual.key_encryption)
+    public_key = SessionPublicKey.from_point(usual.originator_algorithm, usual.originator_point)
+    return _Agreement(
+        recipient_key_id=usual.recipient_key_id,
+        originator_key=SessionKey(originator_key_id, public_key),
+        kdf_hash=kdf_hash,
+        key_wrap=key_wrap,
+        wrap_algorithm=algorithm,
+        ukm=usual.ukm,
+        wrapped_key=usual.wrapped_key,
+    )
+
+
+def _scheme(key_encryption: bytes) -> tuple[HashAlgorithm, KeyWrap, bytes]:
+    known = _KEY_ENCRYPTION.get(key_encryption)
+    if known is None:
+        raise CmsError("enveloped data uses a key agreement that is not allowed")
+    return known
 
 
 def _originator_key(originator: Element) -> SessionPublicKey:
@@ -237,6 +266,9 @@ def _encrypted_key(encrypted_keys: Element) -> tuple[bytes, bytes]:
 def _originator_key_id(others: list[Element]) -> bytes:
     for attributes in others:
         if attributes.identifier == CONTEXT_1:
+            usual = usual_originator_key_id(bytes(attributes.encoding))
+            if usual is not None:
+                return usual
             found = _attribute_values(attributes)
             if len(found) == 1:
                 value = only(found[0])

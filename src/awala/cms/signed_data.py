@@ -7,8 +7,10 @@ from typing import Final
 
 from awala.asn1 import Asn1Error, Element, Octets, der, values
 from awala.cms.content_info import CONTEXT_0, DATA, SIGNED_DATA, only, unwrap
+from awala.cms.embedded import recall_embedded, remember_embedded
 from awala.cms.errors import CmsError, CmsSignatureError
-from awala.cms.signing import CONTENT_TYPE, MESSAGE_DIGEST, attributes_up_to_digest
+from awala.cms.signing import CONTENT_TYPE, MESSAGE_DIGEST, signed_attributes
+from awala.cms.usual_signer import USUAL_ATTRIBUTE_TYPES, USUAL_HASH, usual_digest, usual_signer
 from awala.crypto import CryptoError, HashAlgorithm, hash_of_signature_algorithm
 from awala.pki import Certificate, PkiError
 
@@ -19,6 +21,7 @@ MAX_ATTRIBUTES: Final = 32
 """How many attributes a signature may have; deployed peers have four at most."""
 
 _FEWEST_FIELDS: Final = 4
+_USUAL_FIELDS: Final = 5
 _FEWEST_SIGNER_FIELDS: Final = 5
 
 
@@ -32,6 +35,7 @@ class SignedData:
     __slots__ = (
         "_attributes",
         "_content",
+        "_digest",
         "_hash_algorithm",
         "_signature",
         "certificates",
@@ -47,20 +51,38 @@ class SignedData:
         if len(fields) < _FEWEST_FIELDS:
             raise CmsError("signed data has parts missing")
         self._content = _content(fields[2])
+        self._attributes: Element | None = None
+        self._digest: bytes | None = None
         embedded = _certificates(fields[3])
-        infos = [field for field in fields[3:] if field.identifier == der.SET]
+        usual = usual_signer(bytes(fields[4].encoding)) if len(fields) == _USUAL_FIELDS else None
+        if usual is None:
+            self._read_signer(embedded, fields[3:])
+            return
+        self.signer = _signer(usual.issuer, usual.serial, embedded)
+        self.certificates = _others(self.signer, embedded)
+        self._hash_algorithm = USUAL_HASH
+        self._digest = usual.digest
+        self._signature = usual.signature
+
+    def _read_signer(self, embedded: tuple[Certificate, ...], fields: list[Element]) -> None:
+        """Read a signer in any form, element by element."""
+        infos = [field for field in fields if field.identifier == der.SET]
         if len(infos) != 1:
             raise CmsError("signed data has no set of signers, or several")
         signer_fields = only(infos[0]).expect(der.SEQUENCE, "a signer").children()
         if len(signer_fields) < _FEWEST_SIGNER_FIELDS:
             raise CmsError("a signer has parts missing")
         _version, identifier, digest_algorithm, *rest = signer_fields
-        self.signer = _find_signer(identifier, embedded)
-        self.certificates = tuple(certificate for certificate in embedded if certificate != self.signer)
+        issuer, serial = identifier.expect(der.SEQUENCE, "the identifier of a signer").children()
+        serial.expect(der.INTEGER, "a serial number")
+        self.signer = _signer(bytes(issuer.encoding), bytes(serial.content), embedded)
+        self.certificates = _others(self.signer, embedded)
         self._attributes = rest.pop(0) if rest[0].identifier == CONTEXT_0 else None
         signature_algorithm, signature = rest[:2]
         self._hash_algorithm = _hash_algorithm(digest_algorithm, signature_algorithm)
         self._signature = values.octet_string(signature)
+        if self._attributes is not None:
+            self._digest = usual_digest(self._attributes.content, self._hash_algorithm)
 
     @classmethod
     def parse(cls, data: Octets) -> SignedData:
@@ -97,6 +119,8 @@ class SignedData:
 
         Raises `CmsError` if the attributes are malformed, which `verify` would have noticed.
         """
+        if self._digest is not None:
+            return USUAL_ATTRIBUTE_TYPES
         if self._attributes is None:
             return frozenset()
         try:
@@ -115,28 +139,34 @@ class SignedData:
         signed = self._content if content is None else content
         assert signed is not None  # noqa: S101 - one of the two is there
         try:
-            if self._attributes is not None:
-                digest = self._hash_algorithm.digest(signed)
-                signed = _checked_attributes(self._attributes, self._hash_algorithm, digest)
+            if self._digest is not None:
+                signed = _usual_attributes(self._digest, self._hash_algorithm, signed)
+            elif self._attributes is not None:
+                signed = _checked_attributes(self._attributes, self._hash_algorithm.digest(signed))
             self.signer.public_key.verify(self._signature, signed, self._hash_algorithm)
         except (CryptoError, PkiError) as error:
             raise CmsSignatureError(f"signed data is not what its signer signed: {error}") from None
 
 
-def _checked_attributes(attributes: Element, hash_algorithm: HashAlgorithm, digest: bytes) -> bytes:
+def _usual_attributes(digest: bytes, hash_algorithm: HashAlgorithm, content: Octets) -> bytes:
+    """Check the digest among attributes that are known to be the usual ones, and return what was signed."""
+    if hash_algorithm.digest(content) != digest:
+        raise CmsSignatureError("the content is not the one that was signed")
+    return signed_attributes(digest, hash_algorithm)
+
+
+def _checked_attributes(attributes: Element, digest: bytes) -> bytes:
     """Check the two attributes that tie the others to the content (RFC 5652 §5.6).
 
     Returns the octets that were signed: the attributes as a SET instead of under their tag. They are
     left in their order, which also serves signers that do not sort them.
     """
-    content = attributes.content
-    if content != attributes_up_to_digest(hash_algorithm) + digest:  # what most peers send, in one look
-        by_type = _by_type(attributes)
-        if by_type.get(CONTENT_TYPE) != DATA:
-            raise CmsSignatureError("the content type was not signed, or is another one")
-        if by_type.get(MESSAGE_DIGEST) != der.octet_string(digest):
-            raise CmsSignatureError("the content is not the one that was signed")
-    return der.tlv(der.SET, content)
+    by_type = _by_type(attributes)
+    if by_type.get(CONTENT_TYPE) != DATA:
+        raise CmsSignatureError("the content type was not signed, or is another one")
+    if by_type.get(MESSAGE_DIGEST) != der.octet_string(digest):
+        raise CmsSignatureError("the content is not the one that was signed")
+    return der.tlv(der.SET, attributes.content)
 
 
 def _content(encapsulated: Element) -> bytes | memoryview | None:
@@ -151,22 +181,29 @@ def _content(encapsulated: Element) -> bytes | memoryview | None:
     return content.buffer()
 
 
-def _certificates(element: Element) -> list[Certificate]:
+def _certificates(element: Element) -> tuple[Certificate, ...]:
     if element.identifier != CONTEXT_0:
-        return []
-    listed = element.children()
-    if len(listed) > MAX_CERTIFICATES:
-        raise CmsError(f"signed data has more than {MAX_CERTIFICATES} certificates")
-    return [Certificate.from_element(certificate) for certificate in listed]
+        return ()
+    encoding = bytes(element.encoding)
+    certificates = recall_embedded(encoding)
+    if certificates is None:
+        listed = element.children()
+        if len(listed) > MAX_CERTIFICATES:
+            raise CmsError(f"signed data has more than {MAX_CERTIFICATES} certificates")
+        certificates = tuple(map(Certificate.from_element, listed))
+        remember_embedded(encoding, certificates)
+    return certificates
 
 
-def _find_signer(identifier: Element, certificates: list[Certificate]) -> Certificate:
-    issuer, serial = identifier.expect(der.SEQUENCE, "the identifier of a signer").children()
-    serial.expect(der.INTEGER, "a serial number")
+def _signer(issuer: bytes, serial: bytes, certificates: tuple[Certificate, ...]) -> Certificate:
     for certificate in certificates:
-        if certificate.issuer == issuer.encoding and certificate.serial == serial.content:
+        if certificate.serial == serial and certificate.issuer == issuer:
             return certificate
     raise CmsError("signed data lacks the certificate of its signer")
+
+
+def _others(signer: Certificate, certificates: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+    return tuple([one for one in certificates if one is not signer and one != signer])
 
 
 def _by_type(attributes: Element) -> dict[bytes, bytes]:

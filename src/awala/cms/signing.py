@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from awala.asn1 import Octets, der
 from awala.cms.content_info import CONTEXT_0, DATA, SIGNED_DATA, headers, wrap
@@ -21,6 +20,7 @@ _VERSION_1: Final = der.integer(1)
 _CONTENT_TYPE_IS_DATA: Final = der.sequence(der.tlv(der.OBJECT_IDENTIFIER, CONTENT_TYPE), der.set_of(DATA))
 _NO_CONTENT: Final = der.sequence(DATA)
 _TEMPLATES_KEPT: Final = 128
+_SHORT_HEADER: Final = 2  # serial numbers have 20 octets at most
 
 
 def sign(
@@ -31,64 +31,97 @@ def sign(
     certificates: Sequence[Certificate] = (),
     detached: bool = False,
     hash_algorithm: HashAlgorithm = HashAlgorithm.SHA256,
+    prefix: bytes = b"",
 ) -> bytes:
-    """Return a ContentInfo with signed data.
+    """Return a ContentInfo with signed data, behind the ``prefix`` if there is one.
 
     ``signer`` is embedded first, then ``certificates`` in their order, unsorted: CMS allows that, and
     all deployed peers do so. With ``detached`` the content itself is left out. Only SHA-256 is
     understood by every deployed peer. Raises `CmsError` if ``key`` is not the one in the signer's
     certificate.
     """
-    if key.public_key != signer.public_key:
+    if key.public_key.spki != signer.spki:
         raise CmsError("the key is not the one in the signer's certificate")
-    template = _template(signer, tuple(certificates), hash_algorithm)
-    # DER sorts attributes by their octets: the content type, being the shorter one, comes first.
-    attributes = template.attributes_up_to_digest + hash_algorithm.digest(content)
-    signature = key.sign(der.tlv(der.SET, attributes), hash_algorithm)
-    signer_info = der.sequence(
-        template.signer_info_up_to_attributes,
-        der.tlv(CONTEXT_0, attributes),
-        template.signature_algorithm,
-        der.octet_string(signature),
-    )
-    signer_infos = der.tlv(der.SET, signer_info)
+    template = _template(signer, tuple(certificates), hash_algorithm, key.public_key.bits)
+    digest = hash_algorithm.digest(content)
+    signature = key.sign(signed_attributes(digest, hash_algorithm), hash_algorithm)
     if detached:
         encapsulated: tuple[Octets, ...] = (_NO_CONTENT,)
     else:
         inner = DATA + headers(len(content), der.OCTET_STRING, CONTEXT_0)
         encapsulated = (der.header(der.SEQUENCE, len(inner) + len(content)), inner, content)
-    return wrap(SIGNED_DATA, template.up_to_content, *encapsulated, template.certificates, signer_infos)
+    return wrap(
+        SIGNED_DATA,
+        template.up_to_content,
+        *encapsulated,
+        template.up_to_digest,
+        digest,
+        template.up_to_signature,
+        signature,
+        prefix=prefix,
+    )
 
 
-def clear_caches() -> None:
-    """Forget the templates of signers; measurements and tests want that."""
+def clear_templates() -> None:
+    """Forget the templates of signers."""
     _template.cache_clear()
 
 
-@dataclass(frozen=True, slots=True)
-class _Template:
+class _Template(NamedTuple):
     """The octets that stay the same from one message of a signer to the next."""
 
     up_to_content: bytes
-    certificates: bytes
-    signer_info_up_to_attributes: bytes
-    attributes_up_to_digest: bytes
-    signature_algorithm: bytes
+    """All before the content."""
+    up_to_digest: bytes
+    """From behind the content to the digest of it."""
+    up_to_signature: bytes
+    """From behind the digest to the signature, which is the end."""
 
 
 @lru_cache(maxsize=_TEMPLATES_KEPT)
 def _template(
-    signer: Certificate, certificates: tuple[Certificate, ...], hash_algorithm: HashAlgorithm
+    signer: Certificate, certificates: tuple[Certificate, ...], hash_algorithm: HashAlgorithm, bits: int
 ) -> _Template:
-    embedded = dict.fromkeys((signer, *certificates))
-    issuer_and_serial = der.sequence(signer.issuer, der.tlv(der.INTEGER, signer.serial))
+    embedded = [certificate.encoding for certificate in dict.fromkeys((signer, *certificates))]
+    serial = signer.serial
+    identifier_octets = len(signer.issuer) + len(serial) + _SHORT_HEADER
+    identifier = (_VERSION_1, der.header(der.SEQUENCE, identifier_octets), signer.issuer)
+    up_to_content, before_digest, up_to_signature, varying = _constants(hash_algorithm, bits)
+    before_digest = b"".join((*identifier, der.header(der.INTEGER, len(serial)), serial, before_digest))
+    signer_octets = len(before_digest) + len(up_to_signature) + varying
+    certificates_header = der.header(CONTEXT_0, sum(map(len, embedded)))
+    signer_headers = headers(signer_octets, der.SEQUENCE, der.SET)
     return _Template(
-        up_to_content=_VERSION_1 + der.tlv(der.SET, hash_algorithm.identifier),
-        certificates=der.tlv(CONTEXT_0, *(certificate.encoding for certificate in embedded)),
-        signer_info_up_to_attributes=_VERSION_1 + issuer_and_serial + hash_algorithm.identifier,
-        attributes_up_to_digest=attributes_up_to_digest(hash_algorithm),
-        signature_algorithm=SIGNATURE_ALGORITHM_IDENTIFIERS[hash_algorithm],
+        up_to_content,
+        b"".join((certificates_header, *embedded, signer_headers, before_digest)),
+        up_to_signature,
     )
+
+
+@lru_cache(maxsize=64)
+def _constants(hash_algorithm: HashAlgorithm, bits: int) -> tuple[bytes, bytes, bytes, int]:
+    """Return what is the same in all templates: three pieces, and the octets of digest and signature."""
+    # DER sorts attributes by their octets: the content type, being the shorter one, comes first.
+    attributes = attributes_up_to_digest(hash_algorithm)
+    attributes = der.header(CONTEXT_0, len(attributes) + hash_algorithm.digest_size) + attributes
+    signature_octets = (bits + 7) // 8
+    return (
+        _VERSION_1 + der.tlv(der.SET, hash_algorithm.identifier),
+        hash_algorithm.identifier + attributes,
+        SIGNATURE_ALGORITHM_IDENTIFIERS[hash_algorithm] + der.header(der.OCTET_STRING, signature_octets),
+        hash_algorithm.digest_size + signature_octets,
+    )
+
+
+def signed_attributes(digest: bytes, hash_algorithm: HashAlgorithm) -> bytes:
+    """Return what is signed: the SET of our attributes, which holds the digest of the content."""
+    return _set_up_to_digest(hash_algorithm) + digest
+
+
+@lru_cache(maxsize=len(HashAlgorithm))
+def _set_up_to_digest(hash_algorithm: HashAlgorithm) -> bytes:
+    attributes = attributes_up_to_digest(hash_algorithm)
+    return der.header(der.SET, len(attributes) + hash_algorithm.digest_size) + attributes
 
 
 @lru_cache(maxsize=len(HashAlgorithm))

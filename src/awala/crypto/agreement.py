@@ -20,6 +20,8 @@ class KeyWrap(Enum):
     AES_192 = 192
     AES_256 = 256
 
+    __hash__ = object.__hash__  # members are compared by identity; the hash of their name costs a call
+
     dotted: str
     """The object identifier, with dots."""
     key_octets: int

@@ -22,6 +22,7 @@ GCM_NONCE_OCTETS: Final = 12
 GCM_TAG_OCTETS: Final = 16
 """The length of a GCM tag, which follows the ciphertext (rules §1)."""
 
+_PADDING: Final = tuple(bytes((octets,)) * octets for octets in range(BLOCK_OCTETS + 1))
 _KEPT_SCRATCH: Final = 2 * 1024 * 1024
 
 
@@ -34,6 +35,8 @@ class ContentCipher(Enum):
     AES_128_GCM = "AES-128-GCM"
     AES_192_GCM = "AES-192-GCM"
     AES_256_GCM = "AES-256-GCM"
+
+    __hash__ = object.__hash__  # members are compared by identity; the hash of their name costs a call
 
     dotted: str
     """The object identifier, with dots."""
@@ -100,7 +103,7 @@ def encrypt_to_scratch(cipher: ContentCipher, key: bytes, nonce: bytes, plaintex
     cbc = Cipher(algorithms.AES(key), modes.CBC(nonce)).encryptor()
     length = cbc.update_into(plaintext, buffer)
     padding = BLOCK_OCTETS - len(plaintext) % BLOCK_OCTETS
-    length += cbc.update_into(bytes((padding,)) * padding, buffer[length:])
+    length += cbc.update_into(_PADDING[padding], buffer[length:])
     return buffer[:length]
 
 

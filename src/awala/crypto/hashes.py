@@ -20,6 +20,8 @@ class HashAlgorithm(Enum):
     SHA384 = "SHA-384"
     SHA512 = "SHA-512"
 
+    __hash__ = object.__hash__  # members are compared by identity; the hash of their name costs a call
+
     dotted: str
     """The object identifier, with dots."""
     digest_size: int

@@ -29,10 +29,14 @@ class Curve(Enum):
     P384 = "P-384"
     P521 = "P-521"
 
+    __hash__ = object.__hash__  # members are compared by identity; the hash of their name costs a call
+
     primitive: ec.EllipticCurve
     """The same curve for pyca/cryptography."""
     identifier: bytes
     """The AlgorithmIdentifier of keys on this curve."""
+    point_octets: int
+    """The length of an uncompressed point."""
 
     @classmethod
     def from_identifier(cls, encoding: Octets) -> Curve | None:
@@ -43,6 +47,7 @@ class Curve(Enum):
 def _describe(curve: Curve, dotted: str, primitive: ec.EllipticCurve) -> None:
     curve.primitive = primitive
     curve.identifier = der.sequence(_EC_PUBLIC_KEY, der.oid(dotted))
+    curve.point_octets = 1 + 2 * ((primitive.key_size + 7) // 8)
 
 
 _describe(Curve.P256, "1.2.840.10045.3.1.7", ec.SECP256R1())
@@ -96,7 +101,7 @@ class SessionPublicKey:
         if curve is None:
             raise InvalidKeyError("a session key lies on no curve that Awala allows")
         octets = bytes(point)
-        if octets[:1] != bytes((_UNCOMPRESSED,)):
+        if not octets or octets[0] != _UNCOMPRESSED:
             raise InvalidKeyError("a session key is no uncompressed point")
         key = ec.EllipticCurvePublicKey.from_encoded_point(curve.primitive, octets)
         return cls(key, curve, spki)

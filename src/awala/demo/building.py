@@ -13,7 +13,16 @@ from awala.base.files import private_directory
 from awala.bindings.addressing import Service
 from awala.demo.chatting import ChatApp
 from awala.demo.feed import Feed
-from awala.demo.internet import DOMAIN, LOOPBACK, Internet, Settings, lead, open_internet, write_settings
+from awala.demo.internet import (
+    DOMAIN,
+    DOORS,
+    LOOPBACK,
+    Internet,
+    Settings,
+    lead,
+    open_internet,
+    write_settings,
+)
 from awala.demo.links import Link
 from awala.demo.network import Network, Side, Tell
 from awala.demo.nodes import Node
@@ -21,13 +30,6 @@ from awala.demo.processes import Processes
 from awala.testing import TcpProxy
 
 ANY_PORT = f"{LOOPBACK}:0"
-
-_DOORS = {
-    "poweb": Service.GATEWAY_SYNC,
-    "pohttp": Service.PARCEL_DELIVERY,
-    "cogrpc": Service.COURIER_RELAY,
-}
-"""The doors of Internet hosts, by their section in the configuration, and how each is found."""
 
 
 @asynccontextmanager
@@ -80,7 +82,11 @@ class _Builder:
             for side in ("a", "b")
         }
         pong = await self._host(
-            "pong", "pong", address=f"pong.{DOMAIN}", resolver=resolver, doors=("pohttp",)
+            "pong",
+            "pong",
+            address=f"pong.{DOMAIN}",
+            resolver=resolver,
+            services=(Service.PARCEL_DELIVERY,),
         )
         courier, inwards, outwards = await self._courier(hosts)
         sides = {
@@ -114,12 +120,12 @@ class _Builder:
         *run: str,
         address: str,
         resolver: TcpProxy,
-        doors: tuple[str, ...] = tuple(_DOORS),
+        services: tuple[Service, ...] = tuple(DOORS),
     ) -> _Host:
-        proxies = await self._internet.publish(address, *(_DOORS[door] for door in doors))
-        by_door = {door: proxies[_DOORS[door]] for door in doors}
+        proxies = await self._internet.publish(address, *services)
+        by_door = {DOORS[service]: proxy for service, proxy in proxies.items()}
         certificate = await asyncio.to_thread(self._internet.certificate, address)
-        listening = {door: {"listen": ANY_PORT, **certificate} for door in doors}
+        listening = {door: {"listen": ANY_PORT, **certificate} for door in by_door}
         if command == "pong":
             node = self._node(name, command, *run)
             listening["endpoint"] = {"address": address}

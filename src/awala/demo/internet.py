@@ -19,6 +19,13 @@ NETWORK = "127.0.0.0/8"
 Settings = Mapping[str, Mapping[str, object]]
 """Settings of a node by section and name."""
 
+DOORS: Mapping[Service, str] = {
+    Service.GATEWAY_SYNC: "poweb",
+    Service.PARCEL_DELIVERY: "pohttp",
+    Service.COURIER_RELAY: "cogrpc",
+}
+"""The section of a node's settings for the door of each service."""
+
 _NOWHERE = 0
 """The port of a door whose node has not started: nobody can be reached there."""
 

@@ -8,7 +8,7 @@ be read by a shell, has the settings with which the commands of that place find 
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from awala.base.files import private_directory, write_private
 from awala.bindings.addressing import Service
 from awala.bindings.host_port import join_address
 from awala.demo.errors import DemoError
-from awala.demo.internet import DOMAIN, LOOPBACK, Internet, open_internet
+from awala.demo.internet import DOMAIN, DOORS, LOOPBACK, Internet, Settings, open_internet
 from awala.demo.links import Link
 
 DEVICES = "devices"
@@ -30,19 +30,10 @@ RESOLVER = "resolver"
 """The link by which devices reach the resolver; couriers and Internet hosts have one that is never cut."""
 
 ENVIRONMENT_SUFFIX = ".env"
-DIRECTORY_VARIABLE = "AWALA_LAB_DATA_DIR"
-"""Names the lab's directory to the commands that cut and mend."""
-
-_DOORS = {
-    Service.GATEWAY_SYNC: "poweb",
-    Service.PARCEL_DELIVERY: "pohttp",
-    Service.COURIER_RELAY: "cogrpc",
-}
-"""The section of the settings for the door of each service."""
 
 _DOOR_VARIABLES = [
     f"AWALA_{section}_{name}".upper()
-    for section in _DOORS.values()
+    for section in DOORS.values()
     for name in ("listen", "tls_cert", "tls_key")
 ]
 
@@ -127,11 +118,13 @@ def _describe(link: Link) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_lab(directory: Path, hosts: Sequence[Host] = DEFAULT_HOSTS) -> AsyncIterator[Lab]:
+async def open_lab(
+    directory: Path, hosts: Sequence[Host] = DEFAULT_HOSTS, variables: Mapping[str, str] | None = None
+) -> AsyncIterator[Lab]:
     """Run a lab for as long as the block lasts, and write its files to ``directory``.
 
     Every run has another authority, other zone keys and other ports, so nodes have to read their
-    environment file again after it.
+    environment file again after it. ``variables`` are added to each of these files.
     """
     private_directory(directory)
     async with open_internet(directory) as internet:
@@ -139,12 +132,13 @@ async def open_lab(directory: Path, hosts: Sequence[Host] = DEFAULT_HOSTS) -> As
         links = [Link(RESOLVER, (DEVICES, INTERNET), for_devices)]
         for host in hosts:
             links += await _publish(internet, host)
-        away = internet.settings(for_others)
-        _write_environment(directory, DEVICES, internet.settings(for_devices), home=DEVICES)
+        shared = dict(variables or {})
+        here, away = (shared | _variables(internet.settings(way)) for way in (for_devices, for_others))
+        _write_environment(directory, DEVICES, here, home=DEVICES)
         _write_environment(directory, COURIER, away, home=DEVICES)
         for host in hosts:
-            settings = {**away, **_door_settings(internet, host)}
-            _write_environment(directory, host.name, settings, home=host.name)
+            doors = _variables(_door_settings(internet, host))
+            _write_environment(directory, host.name, away | doors, home=host.name)
         yield Lab(directory, {link.name: link for link in links})
 
 
@@ -155,14 +149,14 @@ async def _publish(internet: Internet, host: Host) -> list[Link]:
     for service, proxy in proxies.items():
         proxy.retarget(LOOPBACK, host.ports[service])
         near = {Service.GATEWAY_SYNC: DEVICES, Service.COURIER_RELAY: COURIER}.get(service, INTERNET)
-        links.append(Link(f"{host.name}/{_DOORS[service]}", (near, host.name), proxy))
+        links.append(Link(f"{host.name}/{DOORS[service]}", (near, host.name), proxy))
     return links
 
 
 def _door_settings(internet: Internet, host: Host) -> dict[str, dict[str, object]]:
     certificate = internet.certificate(host.name)
     return {
-        _DOORS[service]: {"listen": join_address(LOOPBACK, port), **certificate}
+        DOORS[service]: {"listen": join_address(LOOPBACK, port), **certificate}
         for service, port in host.ports.items()
     }
 
@@ -172,14 +166,11 @@ def environment_file(directory: Path, place: str) -> Path:
     return directory / f"{place}{ENVIRONMENT_SUFFIX}"
 
 
-def _write_environment(
-    directory: Path, place: str, settings: Mapping[str, Mapping[str, object]], *, home: str
-) -> None:
+def _write_environment(directory: Path, place: str, variables: Mapping[str, str], *, home: str) -> None:
     """Write what a shell has to read; what nodes started from it store stays below ``directory/home``."""
-    variables = dict(_variables(settings))
     unset = [name for name in _DOOR_VARIABLES if name not in variables]
     own = str(directory / home)
-    variables |= {DIRECTORY_VARIABLE: str(directory), "XDG_DATA_HOME": own, "XDG_CONFIG_HOME": own}
+    variables = {**variables, "XDG_DATA_HOME": own, "XDG_CONFIG_HOME": own}
     lines = [
         f"# Settings for the commands of this place of the lab: {place}. To be read by a shell.",
         *([f"unset {' '.join(unset)}"] if unset else []),
@@ -189,8 +180,10 @@ def _write_environment(
     write_private(environment_file(directory, place), "\n".join(lines).encode())
 
 
-def _variables(settings: Mapping[str, Mapping[str, object]]) -> Iterator[tuple[str, str]]:
-    for section, values in settings.items():
-        for name, value in values.items():
-            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            yield f"AWALA_{section}_{name}".upper(), text
+def _variables(settings: Settings) -> dict[str, str]:
+    """Return settings as environment variables."""
+    return {
+        f"AWALA_{section}_{name}".upper(): ",".join(value) if isinstance(value, list) else str(value)
+        for section, values in settings.items()
+        for name, value in values.items()
+    }

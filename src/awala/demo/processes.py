@@ -15,7 +15,7 @@ from pathlib import Path
 
 from awala.demo.errors import DemoError
 
-PROGRAM = (sys.executable, "-m", "awala.cli")
+PROGRAM = (sys.executable, "-m", "awala")
 """This program, as a child process is started with it."""
 
 GRACE = 3.0

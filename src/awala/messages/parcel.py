@@ -128,6 +128,8 @@ def _issued(issuer: Certificate, certificate: Certificate) -> bool:
 
 
 def _require_role(certificate: Certificate, roles: Sequence[Role]) -> None:
-    if not any(role.matches(certificate) for role in roles):
-        names = " or ".join(role.name.lower().replace("_", " ") for role in roles)
-        raise InvalidMessageError(f"A certificate on the path lacks the constraints of its role: {names}")
+    for role in roles:
+        if role.matches(certificate):
+            return
+    names = " or ".join(role.name.lower().replace("_", " ") for role in roles)
+    raise InvalidMessageError(f"A certificate on the path lacks the constraints of its role: {names}")

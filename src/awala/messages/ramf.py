@@ -116,8 +116,13 @@ class RamfMessage:
             raise InvalidMessageError(f"More than {MAX_CERTIFICATES} certificates would be embedded")
         fields = self._encode_fields()
         with writing(self.NAME):
-            envelope = sign(fields, key=key, signer=self.sender_certificate, certificates=self.sender_chain)
-        message = self.TYPE.prefix + envelope
+            message = sign(
+                fields,
+                key=key,
+                signer=self.sender_certificate,
+                certificates=self.sender_chain,
+                prefix=self.TYPE.prefix,
+            )
         if len(message) > self.EMITTED_MAX:
             raise InvalidMessageError(f"The {self.NAME} is larger than {self.EMITTED_MAX} octets")
         return message
@@ -132,7 +137,8 @@ class RamfMessage:
             der.implicit(1, text_content(self.message_id, "message id", MAX_MESSAGE_ID_LENGTH)),
             der.implicit(2, date_content(self.creation_date, "creation date")),
             der.implicit(3, der.integer_content(self.ttl)),
-            der.implicit(4, self.payload),
+            der.implicit_header(4, len(self.payload)),
+            self.payload,
         )
 
     def validate(self, now: datetime) -> None:

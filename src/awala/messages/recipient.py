@@ -20,6 +20,13 @@ _READ_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _WRITTEN_ADDRESS: Final = re.compile(rf"(?:{_LABEL}\.)+(?:[a-z]{{2,24}}|xn--[a-z0-9-]{{0,58}}[a-z0-9])")
 _READ_ADDRESS: Final = re.compile(rf"(?:{_READ_LABEL}\.)+(?![0-9]+$){_READ_LABEL}")
 
+_TAG: Final = 0xA0
+_LONG: Final = 256
+_USUAL: Final = re.compile(
+    rb"\x80\x41(0[0-9a-f]{64})(?:\x81([\x04-\x7f])(" + _WRITTEN_ADDRESS.pattern.encode() + rb"))?"
+)
+"""A field with the id of a node and perhaps an address, in its usual form; it is read in one look."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
@@ -35,6 +42,10 @@ class Recipient:
     @classmethod
     def decode(cls, element: Element) -> Recipient:
         """Read the field; raise `MalformedMessageError` if deployed parsers would not take it."""
+        content = element.content
+        usual = _USUAL.fullmatch(content) if element.identifier == _TAG and len(content) < _LONG else None
+        if usual is not None and (usual[2] is None or usual[2][0] == len(usual[3])):
+            return cls(usual[1].decode(), None if usual[3] is None else usual[3].decode())
         fields = nested_fields(element, 0, "recipient", least=1)
         node_id = text_field(fields[0], 0, "recipient id", MAX_RECIPIENT_ID_LENGTH)
         if not _READ_ID.fullmatch(node_id):

@@ -32,7 +32,9 @@ class ServiceMessage:
         type besides printable ASCII.
         """
         serialization = der.sequence(
-            der.implicit(0, text_content(self.type, "type")), der.implicit(1, self.content)
+            der.implicit(0, text_content(self.type, "type")),
+            der.implicit_header(1, len(self.content)),
+            self.content,
         )
         if len(serialization) > MAX_SERVICE_MESSAGE:
             raise InvalidMessageError(f"The service message is larger than {MAX_SERVICE_MESSAGE} octets")

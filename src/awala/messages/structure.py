@@ -100,7 +100,14 @@ def date_content(date: datetime, name: str) -> bytes:
     if date.tzinfo is None:
         raise InvalidMessageError(f"The {name} has no time zone")
     date = date.astimezone(UTC)
-    return f"{date.year:04}{date:%m%d%H%M%S}".encode("ascii")
+    return b"%04d%02d%02d%02d%02d%02d" % (
+        date.year,
+        date.month,
+        date.day,
+        date.hour,
+        date.minute,
+        date.second,
+    )
 
 
 def as_sequence(element: Element) -> bytes:

@@ -23,8 +23,10 @@ from awala.messages import (
     recognise,
 )
 from awala.messages.limits import CARGO_ITEM_OVERHEAD, CARGO_SET_OVERHEAD, MAX_CARGO_ITEMS, MAX_TTL
+from awala.nodes.background import can_pass, first_of, insist
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.lanes import UNPACK_HOP
+from awala.nodes.stored import give_back, readable_body
 from awala.pki import Certificate
 from awala.pki.lifetimes import BACKDATING
 from awala.sessions import Sessions
@@ -129,11 +131,11 @@ class CargoMaker:
         return fitting
 
     async def _bodies(self, items: Sequence[Item]) -> list[bytes]:
-        """Read the items' octets and mark those that are still there as offered."""
+        """Read the items' octets and mark those that can be read as offered."""
         present: list[Item] = []
         bodies: list[bytes] = []
         for item in items:
-            body = await self._spool.body(item)
+            body = await readable_body(self._spool, item)
             if body is not None:
                 present.append(item)
                 bodies.append(body)
@@ -213,21 +215,22 @@ class Unpacker:
         """Unpack cargo as it arrives, until cancelled."""
         while True:
             cursor = self._spool.cursor(UNPACK_HOP)
-            items = await self._spool.lease(UNPACK_HOP, now=self._clock.now(), duration=UNPACK_LEASE)
+            items = await insist(
+                self._clock,
+                lambda: self._spool.lease(UNPACK_HOP, now=self._clock.now(), duration=UNPACK_LEASE),
+            )
             if items:
                 self._settled.clear()
                 await self._unpack_item(items[0])
                 continue
             self._settled.set()
-            try:
-                async with asyncio.timeout(UNPACK_RETRY.total_seconds()):
-                    await self._spool.changed(UNPACK_HOP, cursor)
-            except TimeoutError:
-                continue
+            await first_of(
+                self._spool.changed(UNPACK_HOP, cursor), self._clock.sleep(UNPACK_RETRY.total_seconds())
+            )
 
     async def settle(self) -> None:
         """Return when no stored cargo is waiting to be unpacked, or after a bounded wait."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, StorageError):
             async with asyncio.timeout(UNPACK_RETRY.total_seconds()):
                 while UNPACK_HOP in await self._spool.totals():
                     self._settled.clear()
@@ -237,26 +240,26 @@ class Unpacker:
         try:
             body = await self._spool.body(item)
             if body is None:
-                await self._spool.return_lease([item])
+                await give_back(self._spool, [item])
                 return
             count = await self._unpack(Cargo.parse(body))
         except asyncio.CancelledError:
-            await asyncio.shield(self._spool.return_lease([item]))
+            await asyncio.shield(give_back(self._spool, [item]))
             raise
         except AwalaError as error:
             await self._put_aside(item, error)
             return
-        await self._spool.release([item], now=self._clock.now())
+        await insist(self._clock, lambda: self._spool.release([item], now=self._clock.now()))
         self._report(Action.UNPACKED, item, f"{count} items")
 
     async def _put_aside(self, item: Item, error: AwalaError) -> None:
         """Wait out a fault that can pass; drop a cargo that can never be read."""
         now = self._clock.now()
-        if error.retryable or isinstance(error, StorageError):
-            await self._spool.retry_at(item, now + UNPACK_RETRY)
+        if can_pass(error):
+            await insist(self._clock, lambda: self._spool.retry_at(item, now + UNPACK_RETRY))
             self._report(Action.POSTPONED, item, str(error))
         else:
-            await self._spool.refuse(item, now=now)
+            await insist(self._clock, lambda: self._spool.refuse(item, now=now))
             self._report(Action.DROPPED, item, str(error))
 
     async def _unpack(self, cargo: Cargo) -> int:
@@ -286,7 +289,7 @@ class Unpacker:
                 case _:
                     self._drop(message, "a message of an unknown kind in cargo")
         except AwalaError as error:
-            if error.retryable or isinstance(error, StorageError):
+            if can_pass(error):
                 raise
             self._drop(message, str(error))
 

@@ -11,9 +11,13 @@ from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
+from awala.base.files import StorageError
 from awala.bindings.errors import MalformedError, RefusedError, ServerError
+from awala.nodes.background import first_of, insist
 from awala.nodes.backoff import LONGEST_WAIT, Backoff
 from awala.nodes.events import Action, EventHub, HopEvent, Way
+from awala.nodes.quarantine import Quarantine
+from awala.nodes.stored import give_back
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
 
@@ -41,7 +45,8 @@ class _Peer:
 class Handover:
     """Delivers the due items of a lane, one at a time for each hop, several hops at once.
 
-    A hop that fails is left alone until its back-off has passed, or until `kick`.
+    A hop that fails is left alone until its back-off has passed, or until `kick`. What a next hop cannot
+    read goes into the ``quarantine`` if there is one (rules §9: PoWeb), and is let go of.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Handover:
         events: EventHub,
         way: Way,
         backoff: Backoff | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self._spool = spool
         self._lane = lane
@@ -62,6 +68,7 @@ class Handover:
         self._events = events
         self._way = way
         self._backoff = backoff or Backoff()
+        self._quarantine = quarantine
         self._peers: dict[Hop, _Peer] = {}
         self._busy: set[Hop] = set()
         self._kicked = asyncio.Event()
@@ -77,9 +84,10 @@ class Handover:
             while True:
                 self._kicked.clear()
                 cursor = self._spool.cursor(self._lane)
+                hops = await insist(self._clock, lambda: self._spool.hops(self._lane, now=self._clock.now()))
                 now = self._clock.now()
                 self._forget_past_failures(now)
-                for hop in await self._spool.hops(self._lane, now=now):
+                for hop in hops:
                     if self._may_start(hop, now):
                         self._busy.add(hop)
                         group.create_task(self._drain(hop))
@@ -103,26 +111,22 @@ class Handover:
         times = [
             peer.not_before for peer in self._peers.values() if peer.not_before and peer.not_before > now
         ]
-        due = await self._spool.next_due(self._lane, now=now)
+        due = await insist(self._clock, lambda: self._spool.next_due(self._lane, now=now))
         if due is not None and due > now:
             times.append(due)
         wait = min([moment - now for moment in times] + [IDLE_RECHECK])
-        waiters = [
-            asyncio.ensure_future(self._spool.changed(self._lane, cursor)),
-            asyncio.ensure_future(self._kicked.wait()),
-            asyncio.ensure_future(self._clock.sleep(max(wait.total_seconds(), 0.01))),
-        ]
-        try:
-            await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in waiters:
-                waiter.cancel()
-            await asyncio.gather(*waiters, return_exceptions=True)
+        await first_of(
+            self._spool.changed(self._lane, cursor),
+            self._kicked.wait(),
+            self._clock.sleep(max(wait.total_seconds(), 0.01)),
+        )
 
     async def _drain(self, hop: Hop) -> None:
         try:
             while True:
-                items = await self._spool.lease(hop, now=self._clock.now(), duration=LEASE)
+                items = await insist(
+                    self._clock, lambda: self._spool.lease(hop, now=self._clock.now(), duration=LEASE)
+                )
                 if not items or not await self._hand_on(items[0]):
                     return
         finally:
@@ -134,23 +138,33 @@ class Handover:
         try:
             body = await self._spool.body(item)
             if body is None:  # replaced or released meanwhile
-                await self._spool.return_lease([item])
+                await give_back(self._spool, [item])
                 return True
-            await self._deliver(item, body)
+            await self._offer(item, body)
         except (RefusedError, MalformedError) as error:
-            await self._spool.refuse(item, now=self._clock.now())
+            await insist(self._clock, lambda: self._spool.refuse(item, now=self._clock.now()))
             self._report(item, Action.REFUSED, str(error))
             return True
         except AwalaError as error:
             await self._postpone(item, error)
             return False
         except asyncio.CancelledError:
-            await asyncio.shield(self._spool.return_lease([item]))
+            await asyncio.shield(give_back(self._spool, [item]))
             raise
         self._peers.pop(item.hop, None)
-        await self._spool.release([item], now=self._clock.now())
+        await insist(self._clock, lambda: self._spool.release([item], now=self._clock.now()))
         self._report(item, Action.HANDED_ON)
         return True
+
+    async def _offer(self, item: Item, body: bytes) -> None:
+        """Deliver one item; keep a copy of what the next hop cannot read where it may not be dropped."""
+        try:
+            await self._deliver(item, body)
+        except MalformedError as error:
+            if self._quarantine is not None:
+                await self._quarantine.keep(item, body, str(error))
+                logger.warning("the next node cannot read a message, which is in quarantine now: %s", error)
+            raise
 
     async def _postpone(self, item: Item, error: AwalaError) -> None:
         now = self._clock.now()
@@ -159,12 +173,13 @@ class Handover:
         retry_after = error.retry_after if isinstance(error, ServerError) else None
         peer.not_before = now + self._backoff.wait(peer.failures, retry_after)
         # A peer that does not answer fails for all alike, and they keep their order.
-        # A peer that answers may dislike this very item: the others of the hop go first next time.
+        # A peer that answers may dislike this very item, and a store may have lost its body: the others of
+        # the hop go first next time.
         due = now
-        if isinstance(error, ServerError):
+        if isinstance(error, ServerError | StorageError):
             alone = now + self._backoff.wait(item.attempts + 1, retry_after)
             due = max(alone, peer.not_before + self._backoff.wait(1))
-        await self._spool.retry_at(item, due)
+        await insist(self._clock, lambda: self._spool.retry_at(item, due))
         self._report(item, Action.POSTPONED, str(error))
 
     def _report(self, item: Item, action: Action, reason: str = "") -> None:

@@ -9,20 +9,29 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from awala.base.clock import Clock
+from awala.base.files import StorageError
 from awala.bindings.poweb import CollectedParcel, StreamingMode
+from awala.nodes.background import first_of
 from awala.nodes.events import Action, EventHub, HopEvent, Way
+from awala.nodes.stored import give_back
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
 
 LEASE = timedelta(hours=24)
 """Items stay with a connection while it lives; it gives back at its end what was not acknowledged."""
 
+UNREADABLE_WAIT = timedelta(minutes=5)
+"""Wait before an item whose octets could not be read is tried again."""
+
 RECHECK_SECONDS = 30.0
 """A waiting mailbox looks again this often: an item dated ahead may have become due."""
 
 
 class Mailbox:
-    """One peer's open collection: a lane's hops that it may collect from."""
+    """One peer's open collection: a lane's hops that it may collect from.
+
+    An error of the store ends the collection, and nothing else; the peer comes back.
+    """
 
     def __init__(
         self, spool: Spool, hops: Sequence[Hop], *, clock: Clock, events: EventHub, mode: StreamingMode
@@ -68,32 +77,46 @@ class Mailbox:
         leased = list(self._leased.values())
         self._leased.clear()
         if leased:
-            await self._spool.return_lease(leased)
+            await give_back(self._spool, leased)
 
     async def _take(self) -> CollectedParcel | None:
         for hop in self._hops:
             while items := await self._spool.lease(hop, now=self._clock.now(), duration=LEASE):
                 [item] = items
                 self._leased[item.key, item.version] = item
-                body = await self._spool.body(item)
+                try:
+                    body = await self._spool.body(item)
+                except StorageError as error:
+                    await self._postpone(item, error)
+                    continue
                 if body is not None:
                     return CollectedParcel(token=item, parcel=body)
                 # Replaced or released meanwhile; what replaced it is leased next.
                 self._leased.pop((item.key, item.version), None)
-                await self._spool.return_lease([item])
+                await give_back(self._spool, [item])
         return None
 
+    async def _postpone(self, item: Item, error: StorageError) -> None:
+        """Let the others pass an item that cannot be read; raises StorageError if nothing can be."""
+        now = self._clock.now()
+        await self._spool.retry_at(item, now + UNREADABLE_WAIT)
+        self._leased.pop((item.key, item.version), None)
+        identity = item.identity
+        self._events.emit(
+            HopEvent(
+                now,
+                Action.POSTPONED,
+                identity.kind.value,
+                identity.message_id,
+                Way.POWEB,
+                item.size,
+                str(error),
+            )
+        )
+
     async def _wait(self, cursors: Sequence[int]) -> None:
-        waiters = [
-            asyncio.ensure_future(self._spool.changed(hop, cursor))
-            for hop, cursor in zip(self._hops, cursors, strict=True)
-        ]
-        try:
-            await asyncio.wait(waiters, timeout=RECHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in waiters:
-                waiter.cancel()
-            await asyncio.gather(*waiters, return_exceptions=True)
+        changes = [self._spool.changed(hop, cursor) for hop, cursor in zip(self._hops, cursors, strict=True)]
+        await first_of(asyncio.sleep(RECHECK_SECONDS), *changes)
 
 
 @asynccontextmanager

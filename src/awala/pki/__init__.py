@@ -2,7 +2,8 @@
 """Certificates of nodes: read, issued, and traced to an anchor."""
 
 from awala.pki import lifetimes
-from awala.pki.certificate import Certificate, clear_caches
+from awala.pki.caches import clear_caches
+from awala.pki.certificate import Certificate
 from awala.pki.certification_path import CertificationPath, PathForm
 from awala.pki.errors import CertificateError, PathError, PathProblem, PkiError
 from awala.pki.issuance import Role, issue

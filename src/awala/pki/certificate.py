@@ -124,9 +124,11 @@ class Certificate:
         not_before, not_after = validity.expect(der.SEQUENCE, "a validity").children()
         self.not_before = values.time(not_before)
         self.not_after = values.time(not_after)
-        self._tbs = bytes(tbs.encoding)
-        self._spki = bytes(spki.expect(der.SEQUENCE, "a public key").encoding)
-        self._signature = bytes(values.bit_string(signature))
+        self._tbs = slice(tbs.start, tbs.end)
+        spki.expect(der.SEQUENCE, "a public key")
+        self._spki = slice(spki.start, spki.end)
+        values.bit_string(signature)  # raises if it does not begin with the zero that is left out
+        self._signature = slice(signature.content_start + 1, signature.content_end)
         self._read_extensions(fields[_FIELDS_BEFORE_EXTENSIONS:])
 
     @classmethod
@@ -161,11 +163,16 @@ class Certificate:
         self.critical_extensions = frozenset(unknown)
 
     @property
+    def spki(self) -> bytes:
+        """The subject's SubjectPublicKeyInfo as received; nothing says that it can be used."""
+        return self.encoding[self._spki]
+
+    @property
     def public_key(self) -> IdentityPublicKey:
         """The subject's key; raises `CertificateError` if it is none that may be an identity key."""
         if self._public_key is None:
             try:
-                self._public_key = IdentityPublicKey.load(self._spki)
+                self._public_key = IdentityPublicKey.load(self.spki)
             except CryptoError as error:
                 raise CertificateError(f"a certificate has a key that cannot be used: {error}") from None
         return self._public_key
@@ -229,8 +236,8 @@ class Certificate:
         return f"Certificate(serial={self.serial.hex()})"
 
 
-def clear_caches() -> None:
-    """Forget which certificates were read and verified; measurements and tests want that."""
+def clear_certificates() -> None:
+    """Forget which certificates were read and verified."""
     _parse.cache_clear()
     _verify.cache_clear()
     _common_name.cache_clear()
@@ -251,7 +258,8 @@ def _verify(certificate: Certificate, key: IdentityPublicKey) -> None:
     """Verify a signature; only success is remembered, since an exception is no result."""
     try:
         algorithm = hash_of_signature_algorithm(certificate._signature_algorithm)  # noqa: SLF001 - kept out of the class for the cache
-        key.verify(certificate._signature, certificate._tbs, algorithm)  # noqa: SLF001 - the same
+        octets, signed, signature = certificate.encoding, certificate._tbs, certificate._signature  # noqa: SLF001 - the same
+        key.verify(octets[signature], octets[signed], algorithm)
     except CryptoError as error:
         raise CertificateError(f"a certificate was not signed by its issuer: {error}") from None
 

@@ -42,19 +42,15 @@ class Role(Enum):
     DELIVERY_AUTHORIZATION = (False, 0)
     """Somebody who may send to the issuer: PDA and CDA."""
 
-    @property
-    def is_ca(self) -> bool:
+    def __init__(self, is_ca: bool, path_length: int) -> None:  # noqa: FBT001 - the first of a pair
+        self.is_ca = is_ca
         """Whether the subject may issue certificates."""
-        return self.value[0]
-
-    @property
-    def path_length(self) -> int:
+        self.path_length = path_length
         """How many authorities may follow in a path."""
-        return self.value[1]
 
     def matches(self, certificate: Certificate) -> bool:
         """Return whether the certificate has exactly the constraints of this role."""
-        return (certificate.is_ca, certificate.path_length) == self.value
+        return certificate.path_length == self.path_length and certificate.is_ca == self.is_ca
 
 
 def issue(

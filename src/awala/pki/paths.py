@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
@@ -12,10 +11,13 @@ from typing import Final, TypeAlias
 from awala.pki.certificate import Certificate
 from awala.pki.errors import CertificateError, PathError, PathProblem
 from awala.pki.issuance import Role
+from awala.pki.known_paths import recall_path, remember_path
 from awala.pki.lifetimes import CLOCK_TOLERANCE
 
 MAX_INTERMEDIATES: Final = 16
 """How many certificates beside the leaf may be offered (rules §1)."""
+
+_DATE_PROBLEMS: Final = frozenset({PathProblem.NOT_YET_VALID, PathProblem.EXPIRED})
 
 _Path: TypeAlias = tuple[Certificate, ...]
 
@@ -54,79 +56,102 @@ def build_path(
 
     Raises `PathError` about the certificate that came closest.
     """
-    offered = [certificate for certificate in dict.fromkeys(intermediates) if certificate != leaf]
-    if len(offered) > MAX_INTERMEDIATES:
-        raise PathError(leaf, PathProblem.TOO_MANY_CERTIFICATES)
+    offered = tuple(intermediates)
     trusted = tuple(anchors)
     search = _Search(at, policy)
-    _check(leaf, 0, at, policy)
-    waiting: deque[_Path] = deque([(leaf,)])
-    while waiting:
-        path = waiting.popleft()
-        for complete in search.with_issuers(path, trusted, last=True):
-            return complete
-        for longer in search.with_issuers(path, tuple(offered), last=False):
-            waiting.append(longer)
-            offered.remove(longer[-1])  # the shortest way to it is known, so this ends
-        search.note(path, PathError(path[-1], PathProblem.NO_ISSUER))
-    raise search.closest()
+    known = recall_path(leaf, offered, trusted, policy.roles)
+    if known is not None and search.all_valid(known):
+        return known
+    path = search.find(leaf, offered, trusted)
+    if not search.depended_on_dates:
+        remember_path(leaf, offered, trusted, policy.roles, path)
+    return path
 
 
 class _Search:
     """One search for a path: its terms, and what failed so far."""
 
+    __slots__ = ("_earliest", "_failures", "_latest", "_roles")
+
     def __init__(self, at: datetime, policy: PathPolicy) -> None:
-        self._at = at
-        self._policy = policy
-        self._failures: list[tuple[int, PathError]] = []
+        self._earliest = at - policy.tolerance
+        self._latest = at + policy.tolerance
+        self._roles = policy.roles
+        self._failures: list[tuple[int, Certificate, PathProblem]] = []
 
-    def with_issuers(
-        self, path: _Path, candidates: tuple[Certificate, ...], *, last: bool
-    ) -> Iterator[_Path]:
-        """Yield the path with each of the candidates that issued its last certificate."""
-        for candidate in candidates:
-            if candidate.subject == path[-1].issuer:
-                try:
-                    _check_issuer(candidate, path, self._at, self._policy, last=last)
-                except PathError as error:
-                    self.note(path, error)
-                else:
-                    yield (*path, candidate)
+    @property
+    def depended_on_dates(self) -> bool:
+        """Whether it might have gone another way at another time."""
+        return any(problem in _DATE_PROBLEMS for _, _, problem in self._failures)
 
-    def note(self, path: _Path, failure: PathError) -> None:
-        self._failures.append((len(path), failure))
+    def all_valid(self, path: _Path) -> bool:
+        """Return whether the dates of all certificates are good."""
+        for certificate in path:
+            if certificate.not_before > self._latest or certificate.not_after < self._earliest:
+                return False
+        return True
 
-    def closest(self) -> PathError:
+    def find(self, leaf: Certificate, intermediates: _Path, trusted: _Path) -> _Path:
+        """Return the shortest path; raise `PathError`."""
+        offered = [certificate for certificate in dict.fromkeys(intermediates) if certificate != leaf]
+        if len(offered) > MAX_INTERMEDIATES:
+            raise PathError(leaf, PathProblem.TOO_MANY_CERTIFICATES)
+        problem = self._problem(leaf, 0)
+        if problem is not None:
+            raise PathError(leaf, problem)
+        paths: list[_Path] = [(leaf,)]
+        for path in paths:  # which grows meanwhile: all paths of one length come before longer ones
+            name = path[-1].issuer
+            for anchor in trusted:
+                if anchor.subject == name and self._continues(path, anchor, last=True):
+                    return (*path, anchor)
+            for candidate in tuple(offered):
+                if candidate.subject == name and self._continues(path, candidate, last=False):
+                    paths.append((*path, candidate))
+                    offered.remove(candidate)  # the shortest way to it is known, so this ends
+            self._failures.append((len(path), path[-1], PathProblem.NO_ISSUER))
+        raise self._closest()
+
+    def _closest(self) -> PathError:
         """Return the first failure among those that came farthest from the leaf."""
-        return max(self._failures, key=lambda failure: failure[0])[1]
+        _, certificate, problem = max(self._failures, key=lambda failure: failure[0])
+        return PathError(certificate, problem)
 
+    def _continues(self, path: _Path, issuer: Certificate, *, last: bool) -> bool:
+        """Return whether ``issuer`` may stand above ``path``, as its end or not, and issued its last one."""
+        problem = self._problem_of_issuer(issuer, path, last=last)
+        if problem is not None:
+            self._failures.append((len(path), issuer, problem))
+            return False
+        try:
+            path[-1].verify_issued_by(issuer)
+        except CertificateError:
+            self._failures.append((len(path), path[-1], PathProblem.BAD_SIGNATURE))
+            return False
+        return True
 
-def _check(certificate: Certificate, index: int, at: datetime, policy: PathPolicy) -> None:
-    """Check what every certificate of a path must fulfil at its place, counted from the leaf."""
-    if certificate.not_before > at + policy.tolerance:
-        raise PathError(certificate, PathProblem.NOT_YET_VALID)
-    if certificate.not_after < at - policy.tolerance:
-        raise PathError(certificate, PathProblem.EXPIRED)
-    if certificate.critical_extensions:
-        raise PathError(certificate, PathProblem.UNKNOWN_CRITICAL_EXTENSION)
-    roles = policy.roles
-    if roles is not None and (index >= len(roles) or not roles[index].matches(certificate)):
-        raise PathError(certificate, PathProblem.WRONG_ROLE)
+    def _problem(self, certificate: Certificate, index: int) -> PathProblem | None:
+        """Check what every certificate of a path must fulfil at its place, counted from the leaf."""
+        if certificate.not_before > self._latest:
+            return PathProblem.NOT_YET_VALID
+        if certificate.not_after < self._earliest:
+            return PathProblem.EXPIRED
+        if certificate.critical_extensions:
+            return PathProblem.UNKNOWN_CRITICAL_EXTENSION
+        roles = self._roles
+        if roles is not None and (index >= len(roles) or not roles[index].matches(certificate)):
+            return PathProblem.WRONG_ROLE
+        return None
 
-
-def _check_issuer(issuer: Certificate, path: _Path, at: datetime, policy: PathPolicy, *, last: bool) -> None:
-    """Check that ``issuer`` may stand above ``path``, as its end or not, and issued its last certificate."""
-    if not issuer.is_ca:
-        raise PathError(issuer, PathProblem.NOT_AN_AUTHORITY)
-    if issuer.path_length is not None:
-        # RFC 5280 §6.1.4 (l): self-issued authorities do not count
-        between = sum(not certificate.is_self_issued for certificate in path[1:])
-        if between > issuer.path_length:
-            raise PathError(issuer, PathProblem.PATH_TOO_LONG)
-    _check(issuer, len(path), at, policy)
-    if policy.roles is not None and last and len(path) + 1 != len(policy.roles):
-        raise PathError(issuer, PathProblem.WRONG_ROLE)
-    try:
-        path[-1].verify_issued_by(issuer)
-    except CertificateError:
-        raise PathError(path[-1], PathProblem.BAD_SIGNATURE) from None
+    def _problem_of_issuer(self, issuer: Certificate, path: _Path, *, last: bool) -> PathProblem | None:
+        if not issuer.is_ca:
+            return PathProblem.NOT_AN_AUTHORITY
+        if issuer.path_length is not None and len(path) - 1 > issuer.path_length:
+            # RFC 5280 §6.1.4 (l): self-issued authorities do not count
+            between = sum(not certificate.is_self_issued for certificate in path[1:])
+            if between > issuer.path_length:
+                return PathProblem.PATH_TOO_LONG
+        problem = self._problem(issuer, len(path))
+        if problem is None and self._roles is not None and last and len(path) + 1 != len(self._roles):
+            return PathProblem.WRONG_ROLE
+        return problem

@@ -16,11 +16,10 @@ from awala.bindings.poweb import DEFAULT_LOCAL_GATEWAY
 from awala.messages import NodeConnectionParams, ServiceMessage
 from awala.nodes.background import in_background
 from awala.nodes.endpoint.identity import DEFAULT_LIFE
-from awala.nodes.endpoint.inbox import Attempt
 from awala.nodes.endpoint.peers import Peer, PeerKind
 from awala.nodes.endpoint.private import PrivateEndpoint
 from awala.nodes.endpoint.root import open_private_endpoint
-from awala.sdk.messages import Handler, Handlers, IncomingMessage, Ticket, Tickets
+from awala.sdk.messages import Handler, Handlers, Ticket, Tickets
 from awala.sdk.pairing import NONCE_SIZE, Invitation, Offer
 
 _OFFERS = "offers"
@@ -44,7 +43,7 @@ class PrivateApp:
     def __init__(self, endpoint: PrivateEndpoint) -> None:
         self._endpoint = endpoint
         self._handlers = Handlers()
-        self._tickets = Tickets(endpoint.events)
+        self._tickets = Tickets(endpoint.events, endpoint.clock)
 
     @classmethod
     @asynccontextmanager
@@ -64,7 +63,7 @@ class PrivateApp:
             app = cls(endpoint)
             if setup is not None:
                 setup(app)
-            async with in_background(endpoint.run(app._receive), app._tickets.run()):
+            async with in_background(endpoint.run(app._handlers.receive), app._tickets.run()):
                 yield app
 
     @property
@@ -92,10 +91,10 @@ class PrivateApp:
         Raises UnknownPeerError, NotAuthorisedError, MessageTooLargeError, StorageFullError.
         """
         peer_id = peer if isinstance(peer, str) else peer.id
-        message_id = await self._endpoint.identity.send(
+        posted = await self._endpoint.identity.post(
             peer_id, ServiceMessage(message_type, content), life=expires_in
         )
-        return self._tickets.issue(message_id)
+        return self._tickets.issue(posted.message_id, posted.expiry)
 
     async def peers(self) -> list[Peer]:
         """Return all peers."""
@@ -155,17 +154,3 @@ class PrivateApp:
         await self._endpoint.send_authorization(peer)
         await self._endpoint.forget(_OFFERS, key)
         return peer
-
-    async def _receive(self, attempt: Attempt) -> None:
-        message = attempt.message
-        await self._handlers.handle(
-            IncomingMessage(
-                id=message.message_id,
-                sender_id=message.sender_id,
-                type=message.type,
-                content=message.content,
-                created=message.created,
-                expires=message.expires,
-                attempt=attempt.number,
-            )
-        )

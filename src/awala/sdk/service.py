@@ -14,7 +14,7 @@ from awala.nodes.endpoint.identity import DEFAULT_LIFE
 from awala.nodes.endpoint.inbox import Attempt
 from awala.nodes.endpoint.internet import InternetEndpoint
 from awala.nodes.endpoint.root import InternetEndpointConfig, run_internet_endpoint
-from awala.sdk.messages import Handler, Handlers, IncomingMessage, Ticket, Tickets
+from awala.sdk.messages import Handler, Handlers, Ticket, Tickets
 
 
 class InternetService:
@@ -47,7 +47,7 @@ class InternetService:
     def _start(self, node: InternetEndpoint) -> None:
         if self._node is None:
             self._node = node
-            self._tickets = Tickets(node.events)
+            self._tickets = Tickets(node.events, node.clock)
 
     def _follow(self) -> Tickets:
         if self._tickets is None:  # pragma: no cover - set when the service starts
@@ -72,22 +72,11 @@ class InternetService:
 
         Raises UnknownPeerError, NotAuthorisedError, MessageTooLargeError, StorageFullError.
         """
-        message_id = await self.node.identity.send(
+        posted = await self.node.identity.post(
             peer_id, ServiceMessage(message_type, content), life=expires_in
         )
-        return self._follow().issue(message_id)
+        return self._follow().issue(posted.message_id, posted.expiry)
 
     async def _receive(self, node: InternetEndpoint, attempt: Attempt) -> None:
         self._start(node)
-        message = attempt.message
-        await self._handlers.handle(
-            IncomingMessage(
-                id=message.message_id,
-                sender_id=message.sender_id,
-                type=message.type,
-                content=message.content,
-                created=message.created,
-                expires=message.expires,
-                attempt=attempt.number,
-            )
-        )
+        await self._handlers.receive(attempt)

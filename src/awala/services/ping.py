@@ -8,8 +8,6 @@ import json
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 
 from awala.messages.media_types import PING, PONG
@@ -58,14 +56,6 @@ def answer_pings(service: InternetService) -> None:
         await service.send(message.sender_id, PONG, ping_id.encode("ascii"), expires_in=PING_LIFE)
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """An answer to a ping: which one, counted from 1, and after how many seconds; None if none came."""
-
-    sequence: int
-    seconds: float | None
-
-
 class Pinger:
     """Sends pings from an app and matches the answers."""
 
@@ -88,13 +78,6 @@ class Pinger:
             return None
         finally:
             del self._waiting[ping_id]
-
-    async def series(self, peer: Peer, *, count: int, timeout: float, interval: float) -> AsyncIterator[Pong]:  # noqa: ASYNC109 - for each ping
-        """Ping ``count`` times, one after the other."""
-        for sequence in range(1, count + 1):
-            if sequence > 1:
-                await asyncio.sleep(interval)
-            yield Pong(sequence, await self.ping(peer, timeout=timeout))
 
     async def _take(self, message: IncomingMessage) -> None:
         """Match an answer; one that nobody waits for any longer is let go."""

@@ -15,7 +15,7 @@ class AddressError(AwalaError):
     """
 
     retryable = True
-    advice = "It is tried again until the message expires; `awala doctor` checks the resolver."
+    advice = "It is tried again until the message expires. If that lasts, check [resolver] url."
 
     def __init__(self, message: str, *, name: str = "") -> None:
         super().__init__(message)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final, Protocol
 
 from awala.base.errors import StorageFullError
+from awala.base.files import StorageError
 from awala.bindings.cogrpc.errors import CodecError, Fulfilled, WrongRecipient
 from awala.bindings.cogrpc.grpcio import grpc
 from awala.bindings.errors import (
@@ -16,6 +18,8 @@ from awala.bindings.errors import (
     Unauthenticated,
     Unprocessable,
 )
+
+_logger = logging.getLogger(__name__)
 
 MAX_DETAILS: Final = 200
 """Characters of an error's message that are sent along with a status."""
@@ -79,6 +83,9 @@ def status_of(error: Exception) -> CallStatusError | None:
     for kind, code in _STATUSES:
         if isinstance(error, kind):
             return CallStatusError(code, str(error)[:MAX_DETAILS])
+    if isinstance(error, StorageError):
+        _logger.warning("A CogRPC call failed because the store did: %s", error)
+        return CallStatusError(grpc.StatusCode.UNAVAILABLE, "The store does not answer; try again later")
     return None
 
 

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from awala.base.errors import StorageFullError
+from awala.base.errors import AwalaError, StorageFullError
+from awala.base.files import StorageError
 from awala.bindings.asgi import Receive, Send
 from awala.bindings.errors import MalformedRequest, RequestError, TemporarilyUnavailable, Unauthenticated
 from awala.bindings.poweb.collection import (
@@ -162,7 +163,8 @@ class CollectionSession:
         except (Unauthenticated, MalformedRequest) as error:
             self._perform(conversation.failed() if opened else conversation.refused())
             _log.debug("A collection was refused: %s", error)
-        except (TemporarilyUnavailable, StorageFullError):
+        except (TemporarilyUnavailable, StorageFullError, StorageError) as error:
+            _log.warning("A collection cannot go on: %s", error)
             self._perform(conversation.failed() if opened else conversation.unavailable())
         except RequestError as error:
             self._perform(conversation.failed())
@@ -172,10 +174,14 @@ class CollectionSession:
             _log.exception("A collection failed unexpectedly")
 
     async def _hand_out(self, collection: Collection) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            fetching = tasks.create_task(self._fetch_parcels(collection))
-            await self._commit_parcels(collection)
-            fetching.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                fetching = tasks.create_task(self._fetch_parcels(collection))
+                await self._commit_parcels(collection)
+                fetching.cancel()
+        except ExceptionGroup as errors:
+            # What the service says is told as it is, not as a group.
+            raise next((each for each in errors.exceptions if isinstance(each, AwalaError)), errors) from None
 
     async def _fetch_parcels(self, collection: Collection) -> None:
         while True:

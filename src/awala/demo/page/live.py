@@ -210,7 +210,9 @@ class Live:
             self._at("")
 
     def _legs(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
-        visits = [(f"at {side.gateway.name}", lambda side=side: visit(side)) for side in self._sides.values()]
+        visits = [
+            (f"at device {side.name.upper()}", lambda side=side: visit(side)) for side in self._sides.values()
+        ]
         return [*visits, ("at the Internet gateways", lambda: trip(self._network)), *visits]
 
     def _at(self, where: str) -> None:

@@ -13,6 +13,7 @@ from awala.messages import InvalidMessageError, MessageError
 from awala.nodes.courier.cargo import LISTING_BUDGET, CargoHold
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.lanes import TO_PRIVATE_GATEWAY
+from awala.nodes.stored import readable_body
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
 
@@ -64,7 +65,7 @@ class CargoHandout:
             self._hop, now=self._clock.now(), budget=LISTING_BUDGET, after=last
         ):
             for item in items:
-                body = await self._spool.body(item)
+                body = await readable_body(self._spool, item)
                 if body is not None:
                     delivery_id = str(uuid.uuid4())
                     self._sent[delivery_id] = item

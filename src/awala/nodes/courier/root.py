@@ -12,7 +12,7 @@ from datetime import timedelta
 from awala.base.clock import Clock, SystemClock
 from awala.bindings.cogrpc import COURIER_PORT, CogRpcServer, make_courier_certificate, own_addresses
 from awala.bindings.host_port import split_address
-from awala.nodes.background import in_background
+from awala.nodes.background import in_background, supervised
 from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
 from awala.nodes.courier.node import Courier, open_courier
 from awala.nodes.network import open_network, tls_octets
@@ -50,7 +50,7 @@ async def run_courier(config: CourierConfig, clock: Clock | None = None) -> Asyn
         CogRpcServer.for_courier(
             node.door, config.cogrpc.listen, tls=given or _certificate(config, clock)
         ) as server,
-        in_background(*(() if given else (_renew(server, config, clock),))),
+        in_background(*(() if given else (supervised(lambda: _renew(server, config, clock), clock),))),
     ):
         yield RunningCourier(node, {"cogrpc": server.address})
 

@@ -17,6 +17,7 @@ from awala.nodes.courier.cargo import LISTING_BUDGET, CargoHold
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.intake import drop
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY
+from awala.nodes.stored import readable_body
 from awala.spool.model import Hop, Item, Kind
 from awala.spool.port import Spool
 
@@ -123,7 +124,7 @@ class Trip:
             hop, now=self._clock.now(), budget=LISTING_BUDGET, after=last
         ):
             for item in items:
-                body = await self._spool.body(item)
+                body = await readable_body(self._spool, item)
                 if body is not None:
                     delivery_id = f"{item.key}.{item.version}"
                     sent[delivery_id] = item

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
@@ -28,7 +28,7 @@ from awala.nodes.endpoint.inbox import UnwantedMessageError
 from awala.nodes.endpoint.peers import Peer, PeerBook, PeerKind
 from awala.nodes.endpoint.sealing import OpenedMessage, Sealer
 from awala.nodes.events import EventHub, Way
-from awala.nodes.intake import take_over
+from awala.nodes.intake import capped_expiry, take_over
 from awala.pki.lifetimes import BACKDATING
 from awala.sessions import Sessions
 from awala.spool.model import Carrier, Hop, Kind, Priority
@@ -42,6 +42,14 @@ MAX_LIFE = timedelta(days=180)
 """The longest life of any message (RS-001)."""
 
 OnAuthorization = Callable[[Peer], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message in the outbox, and when it leaves it in any case."""
+
+    message_id: str
+    expiry: datetime
 
 
 class EndpointIdentity:
@@ -86,7 +94,18 @@ class EndpointIdentity:
         life: timedelta = DEFAULT_LIFE,
         priority: Priority = Priority.BULK,
     ) -> str:
-        """Seal a message and put it into the outbox; return its id once it is durable there.
+        """Do what `post` does, and return the message's id alone."""
+        return (await self.post(peer_id, message, life=life, priority=priority)).message_id
+
+    async def post(
+        self,
+        peer_id: str,
+        message: ServiceMessage,
+        *,
+        life: timedelta = DEFAULT_LIFE,
+        priority: Priority = Priority.BULK,
+    ) -> Posted:
+        """Seal a message and put it into the outbox; return its id and expiry once it is durable there.
 
         Raises UnknownPeerError, NotAuthorisedError, MessageTooLargeError, StorageFullError.
         """
@@ -108,7 +127,7 @@ class EndpointIdentity:
             carriers=Carrier.ONLINE,
             priority=priority,
         )
-        return message_id
+        return Posted(message_id, capped_expiry(parcel))
 
     async def require_peer(self, peer_id: str) -> Peer:
         """Return a peer; raises UnknownPeerError."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,15 +12,17 @@ from datetime import timedelta
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
 from awala.messages import Parcel
+from awala.nodes.background import can_pass, first_of, insist
 from awala.nodes.backoff import LOCAL_WAIT, Backoff
 from awala.nodes.endpoint.sealing import OpenedMessage
 from awala.nodes.errors import NodeError
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.intake import take_over
 from awala.nodes.lanes import APP
+from awala.nodes.quarantine import Quarantine
+from awala.nodes.stored import give_back
 from awala.spool.model import Carrier, Hop, Item, Kind, Outcome
 from awala.spool.port import Spool
-from awala.vault import Vault
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,6 @@ MAX_ATTEMPTS = 10
 
 HANDLER_LEASE = timedelta(days=1)
 """A handler may take its time; a crash gives the message to the next run."""
-
-QUARANTINE = "quarantine"
-"""The vault's namespace of messages that no handler could finish with."""
 
 RECHECK_SECONDS = 30.0
 """The inbox looks for messages whose time has come this often."""
@@ -63,10 +61,16 @@ class Inbox:
     """Takes parcels over durably and gives them to the app, each until it was dealt with."""
 
     def __init__(
-        self, *, spool: Spool, vault: Vault, clock: Clock, events: EventHub, backoff: Backoff | None = None
+        self,
+        *,
+        spool: Spool,
+        quarantine: Quarantine,
+        clock: Clock,
+        events: EventHub,
+        backoff: Backoff | None = None,
     ) -> None:
         self._spool = spool
-        self._vault = vault
+        self._quarantine = quarantine
         self._clock = clock
         self._events = events
         self._backoff = backoff or Backoff(first=LOCAL_WAIT)
@@ -90,27 +94,24 @@ class Inbox:
         while True:
             cursor = self._spool.cursor(APP)
             found = False
-            for hop in await self._spool.hops(APP, now=self._clock.now()):
-                for item in await self._spool.lease(hop, now=self._clock.now(), duration=HANDLER_LEASE):
+            hops = await insist(self._clock, lambda: self._spool.hops(APP, now=self._clock.now()))
+            for hop in hops:
+                for item in await self._lease(hop):
                     found = True
                     await self._process(item, open_parcel, handle)
             if not found:
                 await self._rest(cursor)
 
+    async def _lease(self, hop: Hop) -> list[Item]:
+        return await insist(
+            self._clock, lambda: self._spool.lease(hop, now=self._clock.now(), duration=HANDLER_LEASE)
+        )
+
     async def _rest(self, cursor: int) -> None:
         now = self._clock.now()
-        due = await self._spool.next_due(APP, now=now)
+        due = await insist(self._clock, lambda: self._spool.next_due(APP, now=now))
         seconds = RECHECK_SECONDS if due is None else max((due - now).total_seconds(), 0.01)
-        waiters = [
-            asyncio.ensure_future(self._spool.changed(APP, cursor)),
-            asyncio.ensure_future(self._clock.sleep(min(seconds, RECHECK_SECONDS))),
-        ]
-        try:
-            await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in waiters:
-                waiter.cancel()
-            await asyncio.gather(*waiters, return_exceptions=True)
+        await first_of(self._spool.changed(APP, cursor), self._clock.sleep(min(seconds, RECHECK_SECONDS)))
 
     async def _process(self, item: Item, open_parcel: Open, handle: Handle) -> None:
         try:
@@ -119,18 +120,18 @@ class Inbox:
             await self._try_later(item, str(error))
             return
         if body is None:
-            await self._spool.return_lease([item])
+            await give_back(self._spool, [item])
             return
         try:
             message = await open_parcel(Parcel.parse(body))
         except AwalaError as error:
-            if error.retryable:
+            if can_pass(error):
                 await self._try_later(item, str(error))
             else:
-                await self._quarantine(item, body, str(error))
+                await self._put_aside(item, body, str(error))
             return
         except asyncio.CancelledError:
-            await asyncio.shield(self._spool.return_lease([item]))
+            await asyncio.shield(give_back(self._spool, [item]))
             raise
         await self._hand_over(item, body, Attempt(message, item.attempts + 1), handle)
 
@@ -138,10 +139,10 @@ class Inbox:
         try:
             await handle(attempt)
         except asyncio.CancelledError:
-            await asyncio.shield(self._spool.return_lease([item]))
+            await asyncio.shield(give_back(self._spool, [item]))
             raise
         except UnwantedMessageError as error:
-            await self._quarantine(item, body, str(error))
+            await self._put_aside(item, body, str(error))
             return
         except AwalaError as error:
             # Not a fault of the handler: what it needs is not there yet, or no longer.
@@ -150,29 +151,26 @@ class Inbox:
         except Exception as error:  # an app's handler may raise anything: the message must survive it
             logger.exception("a handler failed; the message is kept")
             if attempt.number >= MAX_ATTEMPTS:
-                await self._quarantine(item, body, f"{type(error).__name__}: {error}")
+                await self._put_aside(item, body, f"{type(error).__name__}: {error}")
             else:
                 await self._try_later(item, type(error).__name__)
             return
-        await self._spool.release([item], now=self._clock.now())
+        await insist(self._clock, lambda: self._spool.release([item], now=self._clock.now()))
         self._report(item, Action.HANDED_ON)
 
     async def _try_later(self, item: Item, reason: str) -> None:
-        await self._spool.retry_at(item, self._clock.now() + self._backoff.wait(item.attempts + 1))
+        due = self._clock.now() + self._backoff.wait(item.attempts + 1)
+        await insist(self._clock, lambda: self._spool.retry_at(item, due))
         self._report(item, Action.POSTPONED, reason)
 
-    async def _quarantine(self, item: Item, body: bytes, reason: str) -> None:
-        """Put a message aside, where a person can look at it; its parcel is kept to its expiry."""
-        record = {
-            "reason": reason,
-            "expires": item.expiry.isoformat(),
-            "sender": item.identity.sender,
-            "recipient": item.identity.recipient,
-            "parcel": body.hex(),
-        }
-        name = f"{item.identity.sender}/{item.identity.message_id}"
-        await self._vault.put_record(QUARANTINE, name, json.dumps(record).encode())
-        await self._spool.refuse(item, now=self._clock.now())
+    async def _put_aside(self, item: Item, body: bytes, reason: str) -> None:
+        """Put a message into quarantine, where a person can look at it."""
+        try:
+            await self._quarantine.keep(item, body, reason)
+        except AwalaError as error:
+            await self._try_later(item, str(error))
+            return
+        await insist(self._clock, lambda: self._spool.refuse(item, now=self._clock.now()))
         self._report(item, Action.DROPPED, reason)
 
     def _report(self, item: Item, action: Action, reason: str = "") -> None:

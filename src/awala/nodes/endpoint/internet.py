@@ -21,6 +21,7 @@ from awala.messages import (
     is_internet_address,
     normalise_address,
 )
+from awala.nodes.background import supervised
 from awala.nodes.endpoint.errors import NotAuthorisedError
 from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
@@ -30,6 +31,7 @@ from awala.nodes.errors import NotInitialisedError
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.lanes import INTERNET
+from awala.nodes.quarantine import Quarantine
 from awala.nodes.upkeep import keep_up
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
@@ -73,7 +75,7 @@ class InternetEndpoint:
             outgoing=_hop,
             way=Way.POHTTP,
         )
-        self._inbox = Inbox(spool=spool, vault=vault, clock=clock, events=self.events)
+        self._inbox = Inbox(spool=spool, quarantine=Quarantine(vault, clock), clock=clock, events=self.events)
         self._handover = Handover(
             spool, INTERNET, self._send_out, clock=clock, events=self.events, way=Way.POHTTP
         )
@@ -112,6 +114,11 @@ class InternetEndpoint:
         """The endpoint's id."""
         return self.identity.node_id
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that this endpoint goes by."""
+        return self._clock
+
     def connection_params(self) -> bytes:
         """Return the connection parameters that clients need to write to this endpoint."""
         return self._params
@@ -143,9 +150,10 @@ class InternetEndpoint:
 
     async def run(self, handle: Callable[[Attempt], Awaitable[None]]) -> None:
         """Send what is in the outbox and give what arrives to ``handle``, until cancelled."""
+        dispatch = self._dispatch(handle)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._handover.run())
-            group.create_task(self._inbox.run(self._open, self._dispatch(handle)))
+            group.create_task(supervised(self._handover.run, self._clock))
+            group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
             group.create_task(keep_up(self._spool, self.identity.sessions, self._clock, UPKEEP_INTERVAL))
             group.create_task(self._republish())
 

@@ -25,6 +25,7 @@ from awala.messages import (
     sign_detached,
 )
 from awala.messages.media_types import PDA_PATH
+from awala.nodes.background import supervised
 from awala.nodes.backoff import local_backoff
 from awala.nodes.endpoint.errors import GatewayMismatchError, InvalidAuthorizationError, NotRegisteredError
 from awala.nodes.endpoint.identity import EndpointIdentity
@@ -35,6 +36,7 @@ from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.intake import drop
 from awala.nodes.lanes import GATEWAY
+from awala.nodes.quarantine import Quarantine
 from awala.nodes.upkeep import keep_up
 from awala.pki import CertificationPath, build_path
 from awala.pki.lifetimes import RENEWAL_THRESHOLD
@@ -92,7 +94,8 @@ class PrivateEndpoint:
             outgoing=lambda _peer: Hop(GATEWAY, key.node_id),
             way=Way.POWEB,
         )
-        self._inbox = Inbox(spool=spool, vault=vault, clock=clock, events=self.events)
+        quarantine = Quarantine(vault, clock)
+        self._inbox = Inbox(spool=spool, quarantine=quarantine, clock=clock, events=self.events)
         self._handover = Handover(
             spool,
             GATEWAY,
@@ -101,6 +104,7 @@ class PrivateEndpoint:
             events=self.events,
             way=Way.POWEB,
             backoff=local_backoff(),
+            quarantine=quarantine,
         )
 
     @classmethod
@@ -126,6 +130,11 @@ class PrivateEndpoint:
     def node_id(self) -> str:
         """The endpoint's id."""
         return self.identity.node_id
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that this endpoint goes by."""
+        return self._clock
 
     @property
     def gateway_address(self) -> str:
@@ -167,10 +176,11 @@ class PrivateEndpoint:
     async def run(self, handle: HandleMessage) -> None:
         """Register if needed, send what is in the outbox and give what arrives to ``handle``."""
         await self._ensure_registered()
+        dispatch = self._dispatch(handle)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._handover.run())
+            group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(self._keep_collecting())
-            group.create_task(self._inbox.run(self._open, self._dispatch(handle)))
+            group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
             group.create_task(keep_up(self._spool, self.identity.sessions, self._clock, UPKEEP_INTERVAL))
 
     async def authorise(self, peer: Peer) -> PrivateEndpointConnectionParams:

@@ -45,6 +45,8 @@ class Claims:
         now = self._clock.now()
         hop = Hop(FULFILLED_LANE, identity.sender)
         arrival = Arrival(identity, hop, now, expiry + CLOCK_TOLERANCE, b"", carriers=Carrier.CARGO)
-        await self._spool.accept([arrival], now=now)
-        await self._spool.release(await self._spool.snapshot(hop, now=now, budget=0), now=now)
-        self._claims.pop(identity, None)
+        try:
+            await self._spool.accept([arrival], now=now)
+            await self._spool.release(await self._spool.snapshot(hop, now=now, budget=0), now=now)
+        finally:
+            self.free(identity)  # what could not be remembered stays good: a repetition does no harm

@@ -20,6 +20,7 @@ from awala.messages import (
     Recipient,
 )
 from awala.messages.limits import CARGO_TARGET_PRIVATE
+from awala.nodes.background import can_pass
 from awala.nodes.channel import CargoMaker, CargoRoute, PreparedCargo
 from awala.nodes.events import EventHub, Way
 from awala.nodes.intake import identify, take_over
@@ -102,7 +103,7 @@ class CourierDoor:
             sender_chain=(authorization.sender_certificate,),
             target_size=CARGO_TARGET_PRIVATE,
         )
-        control = self._rotation(authorization, now)
+        control = await self._rotation(authorization, now)
         cargoes = self._maker.cargoes(route, control)
         return CargoCall(self._claims, identity, authorization.expiry_date, cargoes, self._spool)
 
@@ -119,15 +120,17 @@ class CourierDoor:
             request = CargoCollectionRequest.parse(plaintext)
             request.check(sender=authorization.sender_certificate, own_id=self._credentials.node_id, now=now)
         except AwalaError as error:
+            if can_pass(error):
+                raise
             raise InvalidMessageError("the cargo delivery authorisation inside cannot be used") from error
         return request.cargo_delivery_authorization
 
-    def _rotation(self, authorization: CargoCollectionAuthorization, now: datetime) -> list[bytes]:
+    async def _rotation(self, authorization: CargoCollectionAuthorization, now: datetime) -> list[bytes]:
         """Return the certificate rotation that a private gateway should get with its cargo, if due."""
         current = authorization.sender_certificate
         if current.not_after - now > RENEWAL_THRESHOLD:
             return []
-        own = self._credentials.current(now)
+        own = await self._credentials.issuer()
         renewed = issue(
             subject_key=current.public_key,
             issuer_key=self._credentials.key,

@@ -28,6 +28,7 @@ class Credentials:
         self._vault = vault
         self._clock = clock
         self._own: list[Certificate] = []
+        self._renewing = asyncio.Lock()
         self.key = key
         self.address = address
 
@@ -69,17 +70,31 @@ class Credentials:
 
     async def renew_if_due(self) -> None:
         """Issue a new own certificate every 30 days, so that what it issues lives long (rules §2)."""
-        now = self._clock.now()
-        valid = self.own_certificates(now)
-        if valid and now - valid[0].not_before < INTERNET_GATEWAY_RENEWAL_INTERVAL:
-            return
-        certificate = await asyncio.to_thread(self._self_issue, now)
-        await self._vault.save_path(CertificationPath(certificate, ()), purpose=PURPOSE_OWN)
-        self._own = [certificate, *valid]
+        async with self._renewing:
+            now = self._clock.now()
+            current = self._find_current(now)
+            if current is not None and now - current.not_before < INTERNET_GATEWAY_RENEWAL_INTERVAL:
+                return
+            certificate = await asyncio.to_thread(self._self_issue, now)
+            await self._vault.save_path(CertificationPath(certificate, ()), purpose=PURPOSE_OWN)
+            self._own = [certificate, *self.own_certificates(now)]
+
+    async def issuer(self) -> Certificate:
+        """Return the certificate that issues others now; one is made at once if the clock has left none."""
+        if self._find_current(self._clock.now()) is None:
+            await self.renew_if_due()
+        return self.current(self._clock.now())
 
     def current(self, now: datetime) -> Certificate:
-        """Return the certificate that issues others now."""
-        return self.own_certificates(now)[0]
+        """Return the newest certificate that is valid now; raises NotInitialisedError if there is none."""
+        current = self._find_current(now)
+        if current is None:
+            raise NotInitialisedError("no certificate of this Internet gateway is valid at this time")
+        return current
+
+    def _find_current(self, now: datetime) -> Certificate | None:
+        """Return the newest valid one; a clock that was ahead for a while may have left one for later."""
+        return next((each for each in self.own_certificates(now) if each.not_before <= now), None)
 
     def _self_issue(self, now: datetime) -> Certificate:
         return issue(

@@ -102,7 +102,7 @@ class GatewayDoor:
             yield mailbox
 
     async def _enrol(self, key: IdentityPublicKey, now: datetime) -> Registration:
-        own = self._credentials.current(now)
+        own = await self._credentials.issuer()
         certificate = issue(
             subject_key=key,
             issuer_key=self._credentials.key,

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
 from awala.bindings.pohttp import PoHttpClient
+from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
 from awala.nodes.events import EventHub, Way
@@ -116,8 +117,8 @@ class InternetGateway:
     async def run(self) -> None:
         """Deliver, unpack, renew and clean up until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._handover.run())
-            group.create_task(self._unpacker.run())
+            group.create_task(supervised(self._handover.run, self._clock))
+            group.create_task(supervised(self._unpacker.run, self._clock))
             group.create_task(keep_up(self._spool, self._sessions, self._clock, UPKEEP_INTERVAL))
             group.create_task(self._renew())
 
@@ -139,7 +140,7 @@ class InternetGateway:
         return InternetGatewayStatus(
             node_id=self.credentials.node_id,
             address=self.credentials.address,
-            certificate_until=self.credentials.current(self._clock.now()).not_after,
+            certificate_until=(await self.credentials.issuer()).not_after,
             private_gateways=len(await self._vault.records(PRIVATE_GATEWAYS)),
             to_internet=lane_totals(totals, INTERNET),
             to_private_gateways=lane_totals(totals, GATEWAY),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
+from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
 from awala.nodes.events import EventHub
@@ -20,6 +21,7 @@ from awala.nodes.private_gateway.local import ENDPOINTS, LocalService
 from awala.nodes.private_gateway.pairing import Connect, Pairing
 from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
+from awala.nodes.quarantine import Quarantine
 from awala.nodes.upkeep import keep_up
 from awala.sessions import Sessions
 from awala.spool import SqliteSpool
@@ -85,6 +87,7 @@ class PrivateGateway:
             connect=connect,
             spool=spool,
             incoming=incoming,
+            quarantine=Quarantine(vault, clock),
             clock=clock,
             events=self.events,
         )
@@ -108,8 +111,8 @@ class PrivateGateway:
     async def run(self) -> None:
         """Exchange, unpack and clean up until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.uplink.run())
-            group.create_task(self._unpacker.run())
+            group.create_task(supervised(self.uplink.run, self._clock))
+            group.create_task(supervised(self._unpacker.run, self._clock))
             group.create_task(keep_up(self._spool, self._sessions, self._clock, UPKEEP_INTERVAL))
 
     async def status(self) -> PrivateGatewayStatus:

@@ -12,13 +12,15 @@ from awala.base.errors import AwalaError
 from awala.bindings.errors import UnauthenticatedError
 from awala.bindings.poweb import AckPacing, PoWebClient, StreamingMode
 from awala.messages import DetachedSignatureType, sign_detached
+from awala.nodes.background import first_of
 from awala.nodes.backoff import INTERNET_WAIT, Backoff
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.lanes import UPLINK
-from awala.nodes.private_gateway.credentials import Credentials
+from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
 from awala.nodes.private_gateway.incoming import Incoming
 from awala.nodes.private_gateway.pairing import Connect, Pairing
+from awala.nodes.quarantine import Quarantine
 from awala.spool.model import Item
 from awala.spool.port import Spool
 
@@ -36,6 +38,7 @@ class Uplink:
         connect: Connect,
         spool: Spool,
         incoming: Incoming,
+        quarantine: Quarantine,
         clock: Clock,
         events: EventHub,
     ) -> None:
@@ -46,12 +49,21 @@ class Uplink:
         self._clock = clock
         self._backoff = Backoff(first=INTERNET_WAIT)
         self._client: PoWebClient | None = None
+        self._client_peer: InternetGatewayPeer | None = None
+        self._moved = asyncio.Event()
         self._connecting = asyncio.Lock()
         self._renewing = asyncio.Lock()
         self._pacing = AckPacing()
         self._kicked = asyncio.Event()
         self._handover = Handover(
-            spool, UPLINK, self._deliver, clock=clock, events=events, way=Way.POWEB, backoff=self._backoff
+            spool,
+            UPLINK,
+            self._deliver,
+            clock=clock,
+            events=events,
+            way=Way.POWEB,
+            backoff=self._backoff,
+            quarantine=quarantine,
         )
         self.online = False
         """Whether a collection is open at this moment."""
@@ -59,7 +71,9 @@ class Uplink:
         """Why there is no connection; empty while there is one."""
 
     def kick(self) -> None:
-        """Try at once, whatever the back-off says."""
+        """Try at once, whatever the back-off says; leave a gateway that we are no longer paired with."""
+        if self._is_elsewhere():
+            self._moved.set()
         self._kicked.set()
         self._handover.kick()
 
@@ -78,12 +92,12 @@ class Uplink:
         while True:
             self._kicked.clear()
             try:
-                await self._collect()
+                await first_of(self._collect(), self._moved.wait())
                 failures = 0 if self.online else failures + 1
             except AwalaError as error:
                 failures = 1 if self.online else failures + 1
                 self.last_error = str(error)
-                logger.info("the Internet gateway cannot be reached: %s", error)
+                logger.info("the exchange with the Internet gateway failed: %s", error)
                 await self._after_failure(error)
             self.online = False
             await self._pause(max(failures, 1))
@@ -94,16 +108,12 @@ class Uplink:
         await self._forget_client()
 
     async def _pause(self, failures: int) -> None:
-        wait = asyncio.ensure_future(self._clock.sleep(self._backoff.wait(failures).total_seconds()))
-        kick = asyncio.ensure_future(self._kicked.wait())
-        try:
-            await asyncio.wait((wait, kick), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            wait.cancel()
-            kick.cancel()
-            await asyncio.gather(wait, kick, return_exceptions=True)
+        wait = self._backoff.wait(failures).total_seconds()
+        await first_of(self._clock.sleep(wait), self._kicked.wait())
 
     async def _collect(self) -> None:
+        self._moved.clear()
+        await self._leave_former_peer()
         client = await self._get_client()
         if self._credentials.renewal_is_due(self._clock.now()):
             await self._pairing.renew(client)
@@ -128,6 +138,7 @@ class Uplink:
         countersignature = await asyncio.to_thread(
             sign_detached, DetachedSignatureType.PARCEL_DELIVERY, parcel, self._credentials.key, path.leaf
         )
+        await self._leave_former_peer()
         client = await self._get_client()  # last: until it is used, nothing else may run and close it
         try:
             await client.deliver(parcel, countersignature)
@@ -148,9 +159,23 @@ class Uplink:
     async def _get_client(self) -> PoWebClient:
         async with self._connecting:
             if self._client is None:
-                self._client = await self._connect(self._credentials.peer.address)
+                peer = self._credentials.peer
+                self._client = await self._connect(peer.address)
                 self._client.pacing = self._pacing
+                self._client_peer = peer
             return self._client
+
+    def _is_elsewhere(self) -> bool:
+        """Say whether the client is that of another Internet gateway than the paired one."""
+        former, peer = self._client_peer, self._credentials.known_peer
+        if self._client is None or former is None or peer is None:
+            return False
+        return (former.node_id, former.address) != (peer.node_id, peer.address)
+
+    async def _leave_former_peer(self) -> None:
+        """After pairing with another Internet gateway, nothing more goes to the former one."""
+        if self._is_elsewhere():
+            await self._forget_client()
 
     async def _forget_client(self) -> None:
         async with self._renewing:  # which sends several requests with the same client

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from awala.crypto import IdentityPrivateKey, IdentityPublicKey, SessionKeyPair
+from awala.crypto import IdentityPrivateKey, IdentityPublicKey, SessionKey, SessionKeyPair
 from awala.messages import Recipient
 from awala.pki import Certificate, Role, issue
 
@@ -27,16 +26,15 @@ class Sender:
     endpoint: Certificate
     private_gateway: Certificate
     session: SessionKeyPair
+    recipient: Recipient
+    """The endpoint."""
+    recipient_key: SessionKey
+    """The public half of the endpoint's session key."""
 
     @property
     def chain(self) -> tuple[Certificate, ...]:
         """The authorities that travel with a parcel."""
         return (self.endpoint, self.private_gateway)
-
-    @property
-    def recipient(self) -> Recipient:
-        """The endpoint."""
-        return Recipient(self.endpoint.node_id, INTERNET_ADDRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,14 @@ def gather(senders: int, now: datetime) -> Cast:
     return Cast(
         gateway=gateway,
         senders=tuple(
-            _sender(key, endpoints[number % few], gateways[number // few % few], gateway_key, gateway, now)
+            _sender(
+                key=key,
+                endpoint_key=endpoints[number % few],
+                private_gateway_key=gateways[number // few % few],
+                gateway_key=gateway_key,
+                gateway=gateway,
+                now=now,
+            )
             for number, key in enumerate(people)
         ),
         key_count=len(keys),
@@ -71,6 +76,7 @@ def gather(senders: int, now: datetime) -> Cast:
 
 
 def _sender(
+    *,
     key: IdentityPrivateKey,
     endpoint_key: IdentityPrivateKey,
     private_gateway_key: IdentityPrivateKey,
@@ -81,7 +87,9 @@ def _sender(
     private_gateway = _issue(private_gateway_key.public_key, gateway_key, gateway, Role.GATEWAY, now)
     endpoint = _issue(endpoint_key.public_key, private_gateway_key, private_gateway, Role.ENDPOINT, now)
     authorization = _issue(key.public_key, endpoint_key, endpoint, Role.DELIVERY_AUTHORIZATION, now)
-    return Sender(key, authorization, endpoint, private_gateway, SessionKeyPair.generate())
+    session = SessionKeyPair.generate()
+    recipient = Recipient(endpoint.node_id, INTERNET_ADDRESS)
+    return Sender(key, authorization, endpoint, private_gateway, session, recipient, session.session_key)
 
 
 def _issue(
@@ -98,12 +106,4 @@ def _issue(
         role=role,
         not_before=now - LIFE,
         not_after=now + LIFE,
-    )
-
-
-def are_strangers(senders: Sequence[Sender]) -> bool:
-    """Tell whether no two senders share their key or a certificate."""
-    certificates = [c for sender in senders for c in (sender.authorization, *sender.chain)]
-    return len({sender.key.node_id for sender in senders}) == len(senders) and len(set(certificates)) == len(
-        certificates
     )

@@ -63,6 +63,8 @@ class Report:
     conditions: Mapping[str, str | int | float]
     """What they depend on: versions, sizes of pools, the length of a measurement."""
     figures: tuple[Figure, ...]
+    shown: tuple[str, ...] = ()
+    """Which details a person is shown."""
 
     def plain(self) -> dict[str, Any]:
         """Return the report as JSON has it."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from awala.asn1 import Octets, parse, values
 from awala.testing.bench.cast import Cast, Sender
 
+_load_rsa: Final = cast("Callable[[bytes], rsa.RSAPublicKey]", serialization.load_der_public_key)
 _SHA256: Final = hashes.SHA256()
 _PSS: Final = padding.PSS(mgf=padding.MGF1(_SHA256), salt_length=32)
 _CURVE: Final = ec.SECP256R1()
@@ -55,7 +57,7 @@ class FloorMaterial:
     ciphertext: bytes
 
 
-def floor_material(cast: Cast, sender: Sender, plaintext: bytes) -> FloorMaterial:
+def floor_material(people: Cast, sender: Sender, plaintext: bytes) -> FloorMaterial:
     """Prepare the bare operations for one parcel: equal keys, and signatures over as many octets."""
     signing_key = serialization.load_der_private_key(sender.key.serialize(), None)
     session_key = serialization.load_der_private_key(sender.session.private_key.serialize(), None)
@@ -71,7 +73,7 @@ def floor_material(cast: Cast, sender: Sender, plaintext: bytes) -> FloorMateria
         peer_key=session_key.public_key(),
         session_key=session_key,
         plaintext=plaintext,
-        signatures=_signatures(cast, sender, signing_key),
+        signatures=_signatures(people, sender, signing_key),
         originator_point=originator.public_key().public_bytes(
             serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
         ),
@@ -81,21 +83,19 @@ def floor_material(cast: Cast, sender: Sender, plaintext: bytes) -> FloorMateria
     )
 
 
-def _signatures(cast: Cast, sender: Sender, signing_key: rsa.RSAPrivateKey) -> tuple[_Signed, ...]:
+def _signatures(people: Cast, sender: Sender, signing_key: rsa.RSAPrivateKey) -> tuple[_Signed, ...]:
     """Return the four signatures of a parcel at a gateway: the message, and three certificates.
 
     The keys of the three embedded certificates are new to who receives them; the gateway's own is not.
     """
-    owners = (sender.authorization, sender.endpoint, sender.private_gateway, cast.gateway)
+    owners = (sender.authorization, sender.endpoint, sender.private_gateway, people.gateway)
     signed = [_message_signature(owners[0].public_key.spki, signing_key)]
     for issuer, certificate in zip(owners[1:], owners[:-1], strict=True):
         tbs, _algorithm, signature = parse(certificate.encoding).children()
         octets = bytes(values.bit_string(signature))
         signed.append(_Signed(issuer.public_key.spki, None, octets, bytes(tbs.encoding)))
-    anchor = serialization.load_der_public_key(cast.gateway.public_key.spki)
-    assert isinstance(anchor, rsa.RSAPublicKey)  # noqa: S101 - it is of this kind
     last = signed.pop()
-    return (*signed, _Signed(last.spki, anchor, last.signature, last.message))
+    return (*signed, _Signed(last.spki, _load_rsa(last.spki), last.signature, last.message))
 
 
 def _message_signature(spki: bytes, key: rsa.RSAPrivateKey) -> _Signed:
@@ -117,8 +117,8 @@ def bare_open(material: FloorMaterial, buffer: bytearray) -> None:
     """Digest, verify four signatures, decode the point, agree, derive, unwrap and decrypt."""
     hashlib.sha256(material.ciphertext).digest()
     for signed in material.signatures:
-        key = signed.kept or serialization.load_der_public_key(signed.spki)
-        key.verify(signed.signature, signed.message, _PSS, _SHA256)  # type: ignore[union-attr,call-arg]  # RSA
+        key = signed.kept or _load_rsa(signed.spki)
+        key.verify(signed.signature, signed.message, _PSS, _SHA256)
     originator = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, material.originator_point)
     wrapping_key = _derive(material.session_key.exchange(_ECDH, originator))
     content_key = keywrap.aes_key_unwrap(wrapping_key, material.wrapped_key)

@@ -14,7 +14,7 @@ const ACTIONS = {
   postponed: "to be tried again by", refused: "refused, told to", dropped: "dropped by",
   offered: "left in a cargo from", acknowledged: "acknowledged to", unpacked: "unpacked by",
 };
-const WAYS = { poweb: "PoWeb", pohttp: "PoHTTP", cogrpc: "courier", cargo: "in cargo" };
+const WAYS = { poweb: "PoWeb", pohttp: "PoHTTP", cogrpc: "CogRPC", cargo: "in cargo" };
 const BAD = new Set(["postponed", "refused", "dropped"]);
 
 function element(tag, text, className) {
@@ -41,10 +41,10 @@ function messagesAt(count) {
 function describe(node) {
   if (!node.runs) return "does not run";
   const s = node.status;
-  if (!s) return "";
+  if (!s) return "runs";
   if ("online" in s) return `${s.online ? "on-line" : "off-line"}, out: ${messagesAt(s.outgoing.items)}, in: ${messagesAt(s.incoming.items)}`;
   if ("to_internet" in s) return `to the Internet: ${messagesAt(s.to_internet.items)}, for collection: ${messagesAt(s.to_private_gateways.items)}`;
-  return "";
+  return "runs";
 }
 
 function fill(place, node) {
@@ -64,22 +64,35 @@ function showState(state) {
     const button = side.querySelector(".switch");
     side.querySelector(".link").classList.toggle("cut", link.cut);
     button.setAttribute("aria-checked", String(!link.cut));
-    button.textContent = `Internet link ${name.toUpperCase()}: ${link.cut ? "cut" : "whole"}`;
+    button.querySelector(".state").textContent = link.cut ? "cut" : "whole";
     side.querySelector(".octets").textContent = `${link.octets.toLocaleString()} octets crossed`;
   }
   const load = nodes.courier.status;
   $("courier-load").textContent = load
     ? `on board: ${countOf(load.to_internet_gateways.items, "cargo", "cargoes")} for the Internet, ${load.to_private_gateways.items} for the devices`
     : "nothing on board";
-  $("courier-place").textContent = state.courier || "at rest";
-  $("courier-button").disabled = Boolean(state.courier);
-  $("ping-button").disabled = state.pinging;
-  $("internet-nodes").replaceChildren(...["igw-a", "igw-b", "pong"].map((name) => {
-    const item = element("li", undefined, "node");
-    fill(item, { ...nodes[name], status: null });
-    return item;
-  }));
-  $("backbone").textContent = `${links.backbone.octets.toLocaleString()} octets among them`;
+  setText("courier-place", state.courier || "at rest");
+  setBusy("courier-button", Boolean(state.courier));
+  setBusy("ping-button", state.pinging);
+  setText("ping-state", state.pinging ? "A ping is on its way …" : "");
+  const pong = element("li", undefined, "node");
+  fill(pong, nodes.pong);
+  $("internet-nodes").replaceChildren(pong);
+  setText("backbone", `${links.backbone.octets.toLocaleString()} octets passed between Pong and the Internet gateways`);
+}
+
+/* A button that were disabled would lose the keyboard's focus; this one stays, and does nothing. */
+function setBusy(id, busy) {
+  $(id).setAttribute("aria-disabled", String(busy));
+}
+
+function isBusy(id) {
+  return $(id).getAttribute("aria-disabled") === "true";
+}
+
+/* What is announced is announced again whenever it is written: only write what is new. */
+function setText(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
 }
 
 function showHop(hop) {
@@ -88,7 +101,8 @@ function showHop(hop) {
   if (!shown) {
     const item = element("li");
     const steps = element("ol");
-    item.append(element("b", `${KINDS[hop.kind] || hop.kind} ${hop.message_id.slice(0, 8)}`), steps);
+    const size = element("span", hop.size ? `${hop.size.toLocaleString()} octets` : "", "hint");
+    item.append(element("b", `${KINDS[hop.kind] || hop.kind} ${hop.message_id.slice(0, 8)}`), " ", size, steps);
     shown = { item, steps };
     messages.set(hop.message_id, shown);
     if (messages.size > SHOWN_MESSAGES) {
@@ -98,11 +112,25 @@ function showHop(hop) {
     }
     $("messages").prepend(item);
   }
+  addStep(shown.steps, hop);
+}
+
+/* Nodes tell in their own time: each step goes where its time says, and a time stands once. */
+function addStep(steps, hop) {
+  const bad = BAD.has(hop.action);
   const way = WAYS[hop.way] ? ` (${WAYS[hop.way]})` : "";
-  const time = hop.at.slice(11, 19);
-  const step = element("li", `${time} ${ACTIONS[hop.action] || hop.action} ${nodeName(hop.node)}${way}`, BAD.has(hop.action) ? "bad" : "");
-  step.title = [`${hop.size} octets`, hop.reason].filter(Boolean).join(": ");
-  shown.steps.append(step);
+  const reason = hop.reason ? `: ${hop.reason.replace(/^1 items$/, "1 item")}` : "";
+  const step = element("li", undefined, bad ? "bad" : "");
+  const time = element("time", new Date(hop.at).toLocaleTimeString([], { hourCycle: "h23" }));
+  time.dateTime = hop.at;
+  step.append(time, `${ACTIONS[hop.action] || hop.action} ${nodeName(hop.node)}${way}${reason}`);
+  const earlier = [...steps.children].reverse().find((other) => other.firstChild.dateTime <= hop.at);
+  if (earlier) earlier.after(step);
+  else steps.prepend(step);
+  for (const one of [step, step.nextSibling]) {
+    const before = one && one.previousSibling;
+    if (one) one.firstChild.classList.toggle("again", Boolean(before) && before.firstChild.textContent === one.firstChild.textContent);
+  }
 }
 
 function showChat(event) {
@@ -111,7 +139,7 @@ function showChat(event) {
   const line = element("li", text.text, event.said ? "own" : "other");
   if (event.said) {
     line.dataset.message = text.id;
-    line.append(element("small", arrived.has(text.id) ? "arrived" : "on its way"));
+    line.append(" ", element("small", arrived.has(text.id) ? "arrived" : "on its way"));
   } else {
     markArrived(text.id);
   }
@@ -163,7 +191,8 @@ function build() {
     const side = sideOf(name);
     const other = name === "a" ? "B" : "A";
     side.append($("side-template").content.cloneNode(true));
-    side.querySelector("h2").textContent = `Device ${name.toUpperCase()}`;
+    side.querySelector("h2").textContent = `Device ${name.toUpperCase()} and its Internet gateway`;
+    side.querySelector(".switch .name").textContent = `Internet link ${name.toUpperCase()}`;
     side.querySelector("h3").textContent = `Chat of ${name.toUpperCase()} with ${other}`;
     side.querySelector(".chat").setAttribute("aria-label", `Texts on device ${name.toUpperCase()}`);
     side.querySelector(".switch").addEventListener("click", (event) => {
@@ -179,15 +208,17 @@ function build() {
       if (!(await order(`chat/${name}`, { text })) && !input.value) input.value = text;
     });
   }
-  $("courier-button").addEventListener("click", () => order("courier", {}));
-  $("ping-button").addEventListener("click", () => order("ping", {}));
+  for (const what of ["courier", "ping"]) {
+    const button = `${what}-button`;
+    $(button).addEventListener("click", () => { if (!isBusy(button)) order(what, {}); });
+  }
 }
 
 function listen() {
   const events = new EventSource("events");
   const on = (kind, show) => events.addEventListener(kind, (event) => show(JSON.parse(event.data)));
-  events.addEventListener("open", () => { $("connection").textContent = "live"; });
-  events.addEventListener("error", () => { $("connection").textContent = "the program does not answer; trying again"; });
+  events.addEventListener("open", () => setText("connection", "connected, live"));
+  events.addEventListener("error", () => setText("connection", "the program does not answer; trying again"));
   on("picture", showPicture);
   on("state", showState);
   on("hop", showHop);
