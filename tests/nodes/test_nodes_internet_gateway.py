@@ -402,6 +402,33 @@ class TestCredentials:
         side.clock.jump(NOW + 181 * DAY)
         assert credentials.own_certificates(side.clock.now()) == [second]
 
+    async def test_a_clock_that_jumped_over_every_certificate_has_one_made_at_once(self, side):
+        credentials = side.node.credentials
+        side.clock.jump(NOW + 400 * DAY)
+        with pytest.raises(NotInitialisedError):
+            credentials.current(side.clock.now())
+
+        first, second = await asyncio.gather(credentials.issuer(), credentials.issuer())
+
+        assert first == second == credentials.current(side.clock.now())
+        assert (await side.node.status()).certificate_until == first.not_after
+        door = side.node.gateway_door
+        request = RegistrationRequest(PGW.public_key, await door.preregister(PGW.public_key.digest))
+        registration = Registration.parse(await door.register(request.serialize(PGW)))
+        assert registration.gateway_certificate == first
+
+    async def test_a_clock_that_was_ahead_for_a_while_leaves_nothing_to_wait_for(self, side):
+        credentials = side.node.credentials
+        before = credentials.current(NOW)
+        side.clock.jump(NOW + 100 * DAY)
+        await credentials.renew_if_due()
+        ahead = await credentials.issuer()
+        side.clock.jump(NOW)
+
+        assert ahead != before
+        assert await credentials.issuer() == before
+        assert before in credentials.own_certificates(NOW)
+
     async def test_all_certificates_survive_a_restart(self, side):
         side.clock.jump(NOW + 31 * DAY)
         await side.node.credentials.renew_if_due()

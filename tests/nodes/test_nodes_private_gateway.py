@@ -601,6 +601,47 @@ class TestUplink:
 
         assert side.uplink.closed == 2
 
+    async def test_pairing_with_another_internet_gateway_moves_the_collection(self, side, internet):
+        other = await internet_side(internet.clock, key=OTHER_IGW, address="other.demo.test")
+        elsewhere = DirectPoWeb(other.node.gateway_door)
+        clients = {ADDRESS: side.uplink, "other.demo.test": elsewhere}
+
+        async def connect(address):
+            return clients[address]
+
+        side.node.uplink._connect = side.node.pairing._connect = connect
+        async with running(side.node.run()):
+            await until(lambda: side.node.uplink.online)
+            closed = side.uplink.closed
+            side.node.uplink.kick()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert side.uplink.closed == closed, "a kick alone leaves a good collection"
+            await side.node.pairing.pair("other.demo.test")
+            side.node.uplink.kick()
+            async with asyncio.timeout(5):
+                await elsewhere.opened.wait()
+            await until(lambda: side.node.uplink.online)
+            assert side.uplink.closed > closed
+            await deliver(side, to_internet()[1])
+            await until(lambda: elsewhere.delivered)
+
+        assert not side.uplink.delivered
+
+    async def test_a_parcel_leaves_for_the_new_internet_gateway_without_a_kick(self, side, internet):
+        other = await internet_side(internet.clock, key=OTHER_IGW, address="other.demo.test")
+        clients = {ADDRESS: side.uplink, "other.demo.test": DirectPoWeb(other.node.gateway_door)}
+
+        async def connect(address):
+            return clients[address]
+
+        side.node.uplink._connect = side.node.pairing._connect = connect
+        async with running(side.node.run()):
+            await until(lambda: side.node.uplink.online)
+            await side.node.pairing.pair("other.demo.test")
+            await deliver(side, to_internet()[1])
+            await until(lambda: clients["other.demo.test"].delivered)
+
     async def test_a_drained_collection_is_opened_again(self, side, internet, monkeypatch):
         opened = []
         collect = internet.node.gateway_door.collect

@@ -54,21 +54,21 @@ WAL_SIZE_LIMIT = 64 * 1024 * 1024
 _CACHED_STATEMENTS = 256
 
 
-def _mapped(error: BaseException) -> BaseException:
+def _mapped(error: BaseException, path: Path) -> BaseException:
     """Return what the caller should see for an error met in a job."""
     if isinstance(error, sqlite3.Error):
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         mapped: AwalaError
         if primary == sqlite3.SQLITE_FULL:
-            mapped = StorageFullError(f"the database has no room: {error}")
+            mapped = StorageFullError(f"{path}: the database has no room: {error}")
         elif primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            mapped = StorageBusyError(f"the database is in use: {error}")
+            mapped = StorageBusyError(f"{path}: the database is in use: {error}")
         else:
-            mapped = StorageError(f"the database failed: {error}")
+            mapped = StorageError(f"{path}: the database failed: {error}")
         mapped.__cause__ = error
         return mapped
     if isinstance(error, OSError):
-        mapped = storage_error(error, "the database failed")
+        mapped = storage_error(error, f"{path}: the database failed")
         mapped.__cause__ = error
         return mapped
     if isinstance(error, StopIteration):  # a future cannot carry it
@@ -78,6 +78,12 @@ def _mapped(error: BaseException) -> BaseException:
     if isinstance(error, _LostTransactionError):
         return StorageError("a database job ended a transaction that was not its own")
     return error
+
+
+class StorageVersionError(StorageError):
+    """A database with a schema that this version does not know."""
+
+    advice = "Install the version that was used before or a newer one; or use another data directory."
 
 
 class _LostTransactionError(Exception):
@@ -96,13 +102,13 @@ class _Job(Generic[T]):
     result: T | None = None
     error: BaseException | None = None
 
-    def run(self, connection: sqlite3.Connection) -> None:
+    def run(self, connection: sqlite3.Connection, path: Path) -> None:
         """Do the work; note the result or the error."""
         self.result = self.error = None
         try:
             self.result = self.work(connection)
         except BaseException as error:  # noqa: BLE001 - the caller gets it, the writer thread lives on
-            self.error = _mapped(error)
+            self.error = _mapped(error, path)
 
     def settle(self) -> None:
         """Tell the caller, in its own loop, once the outcome is durable."""
@@ -131,8 +137,9 @@ def _settle(jobs: Sequence[_Job[Any]]) -> None:
 class _Writer(threading.Thread):
     """The one thread that writes. Jobs that wait together share a commit."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        super().__init__(name=f"sqlite-writer {name}", daemon=True)
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        super().__init__(name=f"sqlite-writer {path.name}", daemon=True)
+        self._path = path
         self._connection = connection
         self._jobs: deque[_Job[Any]] = deque()
         self._awake = threading.Event()
@@ -187,7 +194,7 @@ class _Writer(threading.Thread):
         except (sqlite3.Error, _LostTransactionError) as error:
             self._roll_back()
             for job in jobs:
-                job.error = job.error or _mapped(error)
+                job.error = job.error or _mapped(error, self._path)
             return not began  # where none begins, none will for a single job
         return True
 
@@ -195,7 +202,7 @@ class _Writer(threading.Thread):
         execute = self._connection.execute
         for job in jobs:
             execute("SAVEPOINT job")
-            job.run(self._connection)
+            job.run(self._connection, self._path)
             if not self._connection.in_transaction:
                 raise _LostTransactionError
             if job.error is not None:
@@ -272,9 +279,9 @@ class Database:
                 for reader in readers:
                     reader.execute("PRAGMA query_only = ON")
             except (sqlite3.Error, OSError) as error:
-                raise _mapped(error) from error
+                raise _mapped(error, path) from error
             opened.pop_all()  # from here they belong to the database object
-        writer = _Writer(writing, path.name)
+        writer = _Writer(writing, path)
         writer.start()
         return cls(path, writer, readers)
 
@@ -327,7 +334,7 @@ class Database:
             finally:
                 connection.execute("COMMIT")
         except (sqlite3.Error, StopIteration) as error:
-            raise _mapped(error) from error
+            raise _mapped(error, self.path) from error
         finally:
             self._readers.put(connection)
 
@@ -382,7 +389,7 @@ def _prepare(connection: sqlite3.Connection, page_size: int, checkpoint_pages: i
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
-        raise StorageError(f"{path.name} was written by a newer version of this program")
+        raise StorageVersionError(f"{path} was written by a newer version of this program")
     for number, script in enumerate(migrations[version:], version + 1):
         try:
             connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version = {number};\nCOMMIT;")

@@ -17,6 +17,7 @@ from typing import Any
 
 from awala.base.errors import AwalaError
 from awala.base.files import FILE_MODE, private_directory
+from awala.base.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ def run_node(
     Raises:
         AwalaError: what the body raises, and ``DataDirectoryInUseError``.
     """
+    keep_freed_memory()
     if data_dir is None:
         asyncio.run(_supervise(body, drain))
         return

@@ -61,7 +61,16 @@ class Quarantine:
         if self._sizes is None:
             found: list[tuple[str, str, int]] = []
             for name, octets in (await self._vault.records(QUARANTINE)).items():
-                record = json.loads(octets)
-                found.append((record.get("since", ""), name, len(record["parcel"]) // 2))
+                since, size = _measure(octets)
+                found.append((since, name, size))
             self._sizes = {name: size for _, name, size in sorted(found)}
         return self._sizes
+
+
+def _measure(record: bytes) -> tuple[str, int]:
+    """Return since when a parcel is here and its size; a damaged record is the first to go."""
+    try:
+        document = json.loads(record)
+        return str(document.get("since", "")), len(document["parcel"]) // 2
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "", len(record)

@@ -68,7 +68,10 @@ class TrustAnchors:
                 text = file.read(MAX_ANCHOR_FILE).decode("ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"[resolver] anchors: cannot read {path}") from error
-        return cls.parse(text)
+        try:
+            return cls.parse(text)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}: {path}") from error
 
     @classmethod
     def of_the_public_root(cls) -> Self:

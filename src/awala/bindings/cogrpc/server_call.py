@@ -71,7 +71,6 @@ _STATUSES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     (MalformedRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (Forbidden, grpc.StatusCode.INVALID_ARGUMENT),
     (Unprocessable, grpc.StatusCode.INVALID_ARGUMENT),
-    (StorageFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (TemporarilyUnavailable, grpc.StatusCode.UNAVAILABLE),
 )
 
@@ -83,6 +82,8 @@ def status_of(error: Exception) -> CallStatusError | None:
     for kind, code in _STATUSES:
         if isinstance(error, kind):
             return CallStatusError(code, str(error)[:MAX_DETAILS])
+    if isinstance(error, StorageFullError):  # its message names places on this machine
+        return CallStatusError(grpc.StatusCode.RESOURCE_EXHAUSTED, "There is no room for this")
     if isinstance(error, StorageError):
         _logger.warning("A CogRPC call failed because the store did: %s", error)
         return CallStatusError(grpc.StatusCode.UNAVAILABLE, "The store does not answer; try again later")

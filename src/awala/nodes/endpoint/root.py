@@ -15,6 +15,7 @@ from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
 from awala.nodes.endpoint.inbox import Attempt
 from awala.nodes.endpoint.internet import InternetEndpoint
 from awala.nodes.endpoint.private import PrivateEndpoint
+from awala.nodes.loading import loading
 from awala.spool import SqliteSpool
 from awala.vault import SqliteVault
 
@@ -31,9 +32,11 @@ async def open_private_endpoint(
         spool = await SqliteSpool.open(directory / "spool")
         try:
             async with PoWebClient.local(gateway) as client:
-                yield await PrivateEndpoint.open(
-                    vault=vault, spool=spool, clock=clock or SystemClock(), client=client
-                )
+                with loading(directory):
+                    endpoint = await PrivateEndpoint.open(
+                        vault=vault, spool=spool, clock=clock or SystemClock(), client=client
+                    )
+                yield endpoint
         finally:
             await spool.close()
     finally:
@@ -61,7 +64,8 @@ async def create_internet_endpoint(storage: StorageConfig, address: str) -> None
     """Make the keys of an Internet endpoint unless they exist."""
     vault = await SqliteVault.open(storage.directory / "vault")
     try:
-        await InternetEndpoint.create(vault, address)
+        with loading(storage.directory):
+            await InternetEndpoint.create(vault, address)
     finally:
         await vault.close()
 
@@ -84,9 +88,10 @@ async def run_internet_endpoint(
         spool = await SqliteSpool.open(config.storage.directory / "spool", quota=config.storage.quota)
         try:
             async with open_network(config.network, clock) as network:
-                node = await InternetEndpoint.open(
-                    vault=vault, spool=spool, clock=clock, client=network.pohttp
-                )
+                with loading(config.storage.directory):
+                    node = await InternetEndpoint.open(
+                        vault=vault, spool=spool, clock=clock, client=network.pohttp
+                    )
 
                 async def handle_for_node(attempt: Attempt) -> None:
                     await handle(node, attempt)

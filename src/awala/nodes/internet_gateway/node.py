@@ -23,6 +23,7 @@ from awala.nodes.internet_gateway.credentials import Credentials, PublishedParam
 from awala.nodes.internet_gateway.doors import PRIVATE_GATEWAYS, GatewayDoor, InternetDoor
 from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
+from awala.nodes.loading import loading
 from awala.nodes.upkeep import keep_up
 from awala.sessions import Sessions
 from awala.spool import SqliteSpool
@@ -165,8 +166,9 @@ async def open_internet_gateway(
     """Open the stores of an Internet gateway and put it together; raises NotInitialisedError."""
     vault = await SqliteVault.open(storage.directory / "vault")
     try:
-        credentials = await Credentials.load(vault, clock)
-        params = await load_params(credentials, Sessions(vault.session_keys), clock.now())
+        with loading(storage.directory):
+            credentials = await Credentials.load(vault, clock)
+            params = await load_params(credentials, Sessions(vault.session_keys), clock.now())
         spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
         try:
             yield InternetGateway(

@@ -16,6 +16,7 @@ from awala.nodes.background import in_background
 from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
 from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.internet_gateway.node import InternetGateway, load_params, open_internet_gateway
+from awala.nodes.loading import loading
 from awala.nodes.network import open_network, server_tls, tls_octets
 from awala.sessions import Sessions
 from awala.vault import SqliteVault
@@ -44,8 +45,9 @@ async def create_internet_gateway(storage: StorageConfig, address: str) -> str:
     """Make the keys of an Internet gateway unless they exist; return its node id."""
     vault = await SqliteVault.open(storage.directory / "vault")
     try:
-        await Credentials.create(vault, address)
-        return (await Credentials.load(vault, SystemClock())).node_id
+        with loading(storage.directory):
+            await Credentials.create(vault, address)
+            return (await Credentials.load(vault, SystemClock())).node_id
     finally:
         await vault.close()
 
@@ -83,7 +85,8 @@ async def read_connection_params(storage: StorageConfig) -> bytes:
     clock = SystemClock()
     vault = await SqliteVault.open(storage.directory / "vault")
     try:
-        credentials = await Credentials.load(vault, clock)
-        return (await load_params(credentials, Sessions(vault.session_keys), clock.now())).octets
+        with loading(storage.directory):
+            credentials = await Credentials.load(vault, clock)
+            return (await load_params(credentials, Sessions(vault.session_keys), clock.now())).octets
     finally:
         await vault.close()

@@ -15,6 +15,7 @@ from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import ENDPOINT, UPLINK, lane_totals
+from awala.nodes.loading import loading
 from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
 from awala.nodes.private_gateway.incoming import Incoming
 from awala.nodes.private_gateway.local import ENDPOINTS, LocalService
@@ -143,7 +144,8 @@ async def open_private_gateway(
     """Open the stores of a private gateway and put it together; raises NotInitialisedError."""
     vault = await SqliteVault.open(storage.directory / "vault")
     try:
-        credentials = await Credentials.load(vault, clock)
+        with loading(storage.directory):
+            credentials = await Credentials.load(vault, clock)
         spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
         try:
             yield PrivateGateway(

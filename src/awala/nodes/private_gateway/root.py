@@ -11,6 +11,7 @@ from awala.base.clock import Clock, SystemClock
 from awala.bindings.poweb import poweb_app, serve_poweb
 from awala.nodes.background import in_background
 from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
+from awala.nodes.loading import loading
 from awala.nodes.network import Network, open_network, server_tls
 from awala.nodes.private_gateway.credentials import Credentials
 from awala.nodes.private_gateway.node import PrivateGateway, open_private_gateway
@@ -45,8 +46,9 @@ async def create_private_gateway(storage: StorageConfig) -> str:
     """Make the keys of a private gateway unless they exist; return its node id."""
     vault = await SqliteVault.open(storage.directory / "vault")
     try:
-        await Credentials.create(vault)
-        return (await Credentials.load(vault, SystemClock())).node_id
+        with loading(storage.directory):
+            await Credentials.create(vault)
+            return (await Credentials.load(vault, SystemClock())).node_id
     finally:
         await vault.close()
 

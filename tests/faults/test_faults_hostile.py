@@ -1,0 +1,485 @@
+# SPDX-License-Identifier: MIT
+"""Hostile input at every door of running nodes: a clear answer, and a good message passes right after."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import secrets
+import ssl
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from awala.bindings.cogrpc.messages import CargoDelivery
+from awala.messages import (
+    Cargo,
+    CargoCollectionAuthorization,
+    DetachedSignatureType,
+    HandshakeChallenge,
+    HandshakeResponse,
+    Parcel,
+    Recipient,
+    sign_detached,
+)
+from awala.messages.media_types import PARCEL
+from awala.pki import Role, issue
+from awala.services.ping import Pinger
+from helpers.hostile import careless, connection, request, status
+from helpers.nodes import DAY, EMPTY_HANDSHAKE, HOUR, STRANGER
+from helpers.nodes_network import village
+
+pytestmark = pytest.mark.timeout(90)
+
+RANDOM = secrets.token_bytes(3000)
+MIB = 1024 * 1024
+
+
+class Siege:
+    """A network under attack: an app and a service that go on talking to each other."""
+
+    def __init__(self, net, side, pong, courier, pinger, peer) -> None:
+        self.net, self.side, self.pong, self.courier = net, side, pong, courier
+        self._pinger, self._peer = pinger, peer
+        internet = side.internet_gateway.running.addresses
+        self.doors = {
+            "gateway": (side.gateway.running.addresses["poweb"], False),
+            "internet-poweb": (internet["poweb"], True),
+            "internet-pohttp": (internet["pohttp"], True),
+            "internet-cogrpc": (internet["cogrpc"], True),
+            "pong": (pong.running.addresses["pohttp"], True),
+            "courier": (courier.running.addresses["cogrpc"], True),
+        }
+
+    async def still_works(self) -> None:
+        assert await self._pinger.ping(self._peer, timeout=20) is not None
+
+    def now(self):
+        return self.net.clock.now()
+
+    def certify(self, subject, issuer_key, issuer, role=Role.DELIVERY_AUTHORIZATION):
+        return issue(
+            subject_key=subject.public_key,
+            issuer_key=issuer_key,
+            issuer=issuer,
+            role=role,
+            not_before=self.now() - 3 * HOUR,
+            not_after=self.now() + 10 * DAY,
+        )
+
+    def message(
+        self, kind, recipient, *, key=STRANGER, certificate=None, created=-HOUR, ttl=86_400, chain=()
+    ):
+        certificate = certificate or self.certify(key, key, None, Role.ENDPOINT)
+        return kind(
+            recipient=recipient,
+            message_id=secrets.token_hex(16),
+            creation_date=(self.now() + created).replace(microsecond=0),
+            ttl=ttl,
+            payload=b"rubbish",
+            sender_certificate=certificate,
+            sender_chain=chain,
+        ).serialize(key)
+
+    def counter(self, parcel, key, certificate) -> str:
+        signature = sign_detached(DetachedSignatureType.PARCEL_DELIVERY, parcel, key, certificate)
+        return "Relaynet-Countersignature " + base64.b64encode(signature).decode()
+
+
+@pytest.fixture
+async def siege(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    async with village(tmp_path) as net:
+        side, pong, courier = await net.side("a"), await net.pong(), await net.courier()
+        app = await net.app(side)
+        peer = await app.add_internet_peer(pong.node.connection_params())
+        siege = Siege(net, side, pong, courier, Pinger(app), peer)
+        siege.app = app
+        await siege.still_works()
+        yield siege
+        await siege.still_works()
+    traced = [each for each in caplog.records if each.exc_info]
+    assert not traced, [f"{each.name}: {each.getMessage()}: {each.exc_info[1]!r}" for each in traced]
+
+
+def resident() -> int:
+    """Return the octets of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+OCTETS = {
+    "random": RANDOM,
+    "nothing": b"",
+    "half a request": b"POST /v1/parcels HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le",
+    "half a body": request(body=b"x" * 100)[:-50],
+    "a huge header": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+    "a wrong length": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "bad chunks": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\xff\4\0\0\0\0\0" * 50,
+    "zeros": bytes(100_000),
+}
+
+
+async def test_octets_that_are_no_request_at_any_door(siege):
+    async def throw(address, octets, *, tls):
+        async with connection(address, tls=tls) as (reader, writer):
+            writer.write(octets)
+            try:
+                async with asyncio.timeout(0.3):  # most doors wait for more, and may do so
+                    await reader.read(1000)
+            except (TimeoutError, OSError):
+                return
+
+    for octets in OCTETS.values():
+        await asyncio.gather(
+            *(
+                throw(address, octets, tls=inner)
+                for address, tls in siege.doors.values()
+                for inner in {tls, False}
+            )
+        )
+    await siege.still_works()
+
+
+async def test_a_header_without_end_is_cut_short(siege):
+    for door in ("gateway", "internet-poweb", "internet-pohttp", "pong"):
+        address, tls = siege.doors[door]
+        assert await status(address, OCTETS["a huge header"], tls=tls) in {400, 431, None}, door
+        assert await status(address, OCTETS["many headers"], tls=tls) in {400, 431, None}, door
+
+
+async def test_requests_of_the_wrong_kind_are_answered_with_what_is_wrong(siege):
+    parcel, scheme = RANDOM, "Relaynet-Countersignature "
+    cases = [
+        (request("GET", "/nothing"), 404),
+        (request("DELETE", "/v1/parcels"), 405),
+        (request("POST", "/v1/parcels", parcel, content_type=PARCEL), 401),
+        (request("POST", "/v1/parcels", parcel, content_type=PARCEL, Authorization="Basic eA=="), 401),
+        (
+            request(
+                "POST",
+                "/v1/parcels",
+                parcel,
+                content_type=PARCEL,
+                Authorization=scheme + "%%",
+            ),
+            401,
+        ),
+        (
+            request(
+                "POST",
+                "/v1/parcels",
+                parcel,
+                content_type=PARCEL,
+                Authorization=scheme + base64.b64encode(RANDOM).decode(),
+            ),
+            401,
+        ),
+        (request("POST", "/v1/pre-registrations", b"0" * 63, content_type="text/plain"), 400),
+        (request("POST", "/v1/pre-registrations", b"0" * 5000, content_type="text/plain"), 413),
+        (request("POST", "/v1/pre-registrations", b"0" * 64, content_type="text/html"), 415),
+        (
+            request(
+                "POST",
+                "/v1/nodes",
+                RANDOM,
+                content_type="application/vnd.awala.node-registration.request",
+            ),
+            {400, 415},
+        ),
+        (request("GET", "/v1/parcel-collection"), 426),
+    ]
+    for door in ("gateway", "internet-poweb"):
+        address, tls = siege.doors[door]
+        for octets, due in cases:
+            got = await status(address, octets, tls=tls)
+            assert got in (due if isinstance(due, set) else {due}), (door, octets[:60], got)
+
+
+async def test_parcels_that_no_endpoint_of_this_machine_may_send(siege):
+    address, tls = siege.doors["gateway"]
+    endpoint = siege.app._endpoint
+    key, own = endpoint.identity.key, endpoint.own_path().leaf
+    peer = Recipient(siege.pong.node.node_id, "pong.demo.test")
+    self_issued = siege.certify(key, key, None, Role.ENDPOINT)
+
+    async def deliver(parcel, signer=key, certificate=own):
+        headers = {"Authorization": siege.counter(parcel, signer, certificate)}
+        octets = request("POST", "/v1/parcels", parcel, content_type=PARCEL, **headers)
+        return await status(address, octets, tls=tls)
+
+    good = siege.message(Parcel, peer, key=key, certificate=self_issued)
+    stranger = siege.certify(STRANGER, STRANGER, None, Role.ENDPOINT)
+    assert await deliver(good) == 202
+    assert await deliver(good) == 202  # a repetition is acknowledged, and dropped
+    assert await deliver(good, STRANGER, stranger) == 401
+    assert await deliver(RANDOM) == 400
+    assert await deliver(good[:-100]) == 400
+    assert await deliver(siege.message(Parcel, peer)) == 422
+    for changes in ({"created": 3 * HOUR}, {"created": -10 * DAY}, {"ttl": 0, "created": -3 * HOUR}):
+        assert await deliver(siege.message(Parcel, peer, key=key, certificate=self_issued, **changes)) == 422
+    for bad in ("0abc", "0" + "f" * 63, "0" + "f" * 66):
+        unroutable = Recipient(bad, "pong.demo.test")
+        assert await deliver(siege.message(Parcel, unroutable, key=key, certificate=self_issued)) == 422
+    ahead = siege.message(Parcel, peer, key=key, certificate=self_issued, created=HOUR)
+    assert await deliver(ahead) == 202  # kept, and handed on when its time has come
+    cargo = siege.message(Cargo, Recipient(siege.pong.node.node_id, "pong.demo.test"))
+    assert await deliver(cargo) == 400
+
+
+async def test_parcels_that_no_internet_host_may_send(siege):
+    own_path = siege.app._endpoint.own_path()
+    recipient = Recipient(siege.app.id, "igw-a.demo.test")
+    forged = siege.certify(STRANGER, STRANGER, None)
+
+    async def deliver(door, parcel, content_type=PARCEL):
+        address, tls = siege.doors[door]
+        return await status(address, request("POST", "/", parcel, content_type=content_type), tls=tls)
+
+    for door in ("internet-pohttp", "pong"):
+        assert await deliver(door, RANDOM) == 400
+        assert await deliver(door, b"") == 400
+        assert await deliver(door, RANDOM, "text/plain") == 415
+        assert await deliver(door, siege.message(Parcel, recipient)) == 403
+        assert await deliver(door, siege.message(Parcel, Recipient("0abc", "igw-a.demo.test"))) == 403
+    chained = siege.message(Parcel, recipient, certificate=forged, chain=own_path.chain)
+    assert await deliver("internet-pohttp", chained) == 403
+    service = Recipient(siege.pong.node.node_id, "pong.demo.test")
+    assert await deliver("pong", siege.message(Parcel, service, created=3 * HOUR)) == 403
+    assert await deliver("pong", siege.message(Parcel, service, created=-5 * DAY)) == 403
+    assert await deliver("pong", siege.message(Parcel, service)) == 202  # anybody may; it goes to quarantine
+
+
+async def test_bodies_that_are_too_large_are_refused_and_kept_nowhere(siege):
+    chunk = b"%x\r\n" % MIB + bytes(MIB) + b"\r\n"
+    announced = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    chunked = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+    content_type = PARCEL.encode()
+    address, tls = siege.doors["pong"]
+    before = None
+    for number in range(8):
+        assert await status(address, announced % (content_type, 1 << 40), tls=tls) == 413
+        assert await status(address, chunked % content_type + chunk * 11, tls=tls) in {413, None}
+        if number == 1:
+            before = resident()  # buffers that are kept for re-use have been made by now
+    assert resident() - before < 40 * MIB
+    total = await siege.pong.running.node._spool.usage()
+    assert total.octets < MIB
+
+
+@asynccontextmanager
+async def collecting(address, *, tls):
+    scheme = "wss" if tls else "ws"
+    async with connect(
+        f"{scheme}://{address}/v1/parcel-collection",
+        ssl=careless() if tls else None,
+        proxy=None,
+        compression=None,
+        close_timeout=1,
+    ) as socket:
+        yield socket
+
+
+async def close_code(socket) -> int:
+    try:
+        async with asyncio.timeout(15):
+            while True:
+                await socket.recv()
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 1006
+
+
+async def test_collectors_that_are_not_who_they_say(siege):
+    endpoint = siege.app._endpoint
+    key, own = endpoint.identity.key, endpoint.own_path().leaf
+    stranger = siege.certify(STRANGER, STRANGER, None, Role.ENDPOINT)
+
+    def signed(nonce, *signers):
+        signatures = (sign_detached(DetachedSignatureType.NONCE, nonce, *signer) for signer in signers)
+        return HandshakeResponse(tuple(signatures)).serialize()
+
+    answers = {
+        "random": lambda _nonce: RANDOM,
+        "text": lambda _nonce: "hello",
+        "empty": lambda _nonce: b"",
+        "nobody": lambda _nonce: EMPTY_HANDSHAKE,
+        "a stranger": lambda nonce: signed(nonce, (STRANGER, stranger)),
+        "another nonce": lambda _nonce: signed(b"0" * 16, (key, own)),
+        "a stranger beside": lambda nonce: signed(nonce, (key, own), (STRANGER, stranger)),
+        "too long": lambda _nonce: bytes(MIB),
+    }
+    for door in ("gateway", "internet-poweb"):
+        address, tls = siege.doors[door]
+        for name, answer in answers.items():
+            async with collecting(address, tls=tls) as socket:
+                nonce = HandshakeChallenge.parse(await socket.recv()).nonce
+                await socket.send(answer(nonce))
+                assert await close_code(socket) in {1003, 1009}, (door, name)
+    address, tls = siege.doors["gateway"]
+    for wrong in ("an id that was never given", b"octets", "x" * 100_000):
+        async with collecting(address, tls=tls) as socket:
+            nonce = HandshakeChallenge.parse(await socket.recv()).nonce
+            await socket.send(signed(nonce, (key, own)))
+            await socket.send(wrong)
+            assert await close_code(socket) in {1003, 1009}
+
+
+@asynccontextmanager
+async def calling(siege, door, method, metadata=()):
+    """Open a CogRPC call that trusts whoever is there."""
+    address, _ = siege.doors[door]
+    host, _, port = address.rpartition(":")
+    async with connection(address, tls=True) as (_, writer):
+        certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    if door == "courier":
+        roots, name = ssl.DER_cert_to_PEM_cert(certificate).encode(), host
+    else:
+        roots, name = siege.net.authority.ca_pem, "igw-a-cogrpc.demo.test"
+    options = [("grpc.ssl_target_name_override", name)]
+    credentials = grpc.ssl_channel_credentials(roots)
+    async with grpc.aio.secure_channel(f"{host}:{port}", credentials, options=options) as channel:
+        call = channel.stream_stream(f"/relaynet.cogrpc.CargoRelay/{method}")(metadata=metadata)
+        try:
+            yield call
+        finally:
+            call.cancel()
+
+
+async def ending(call) -> grpc.StatusCode:
+    try:
+        async with asyncio.timeout(20):
+            while await call.read() is not grpc.aio.EOF:
+                pass
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return await call.code()
+
+
+async def delivered(siege, door, octets) -> grpc.StatusCode:
+    async with calling(siege, door, "DeliverCargo") as call:
+        try:
+            await call.write(octets)
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass
+        return await ending(call)
+
+
+def bearer(cca: bytes):
+    return (("authorization", "Relaynet-CCA " + base64.b64encode(cca).decode()),)
+
+
+async def collected(siege, door, metadata) -> grpc.StatusCode:
+    async with calling(siege, door, "CollectCargo", metadata) as call:
+        return await ending(call)
+
+
+async def test_cargo_that_nobody_sent(siege):
+    code = grpc.StatusCode
+    gateway = siege.side.internet_gateway.node.credentials
+    for_gateway = Recipient(gateway.node_id, "igw-a.demo.test")
+    forged = siege.message(Cargo, for_gateway)
+    for cargo in (RANDOM, b"", forged, forged[:-50]):
+        # A gateway says that it has it, so that nobody carries it again, and drops it (rules §6).
+        assert await delivered(siege, "internet-cogrpc", CargoDelivery("id", cargo).serialize()) is code.OK
+    for cargo in (RANDOM, b"", forged[:-50], siege.message(Cargo, Recipient("0abc", "igw-a.demo.test"))):
+        assert (
+            await delivered(siege, "courier", CargoDelivery("id", cargo).serialize()) is code.INVALID_ARGUMENT
+        )
+    for door in ("internet-cogrpc", "courier"):
+        assert await delivered(siege, door, RANDOM) is code.INVALID_ARGUMENT
+        assert await delivered(siege, door, bytes(10 * MIB)) is code.RESOURCE_EXHAUSTED
+    assert (await siege.side.internet_gateway.node.status()).cargo.items == 0
+    assert (await siege.courier.node.status()).to_internet_gateways.items == 0
+
+
+async def test_collections_of_cargo_without_right(siege):
+    code = grpc.StatusCode
+    credentials = siege.side.internet_gateway.node.credentials
+    recipient = Recipient(credentials.node_id, "igw-a.demo.test")
+    private = siege.side.gateway.node.credentials
+    own = private.uplink_path(siege.now()).leaf
+    mine = {"key": private.key, "certificate": own}
+    rubbish_inside = siege.message(CargoCollectionAuthorization, recipient, **mine)
+    strangers = siege.message(CargoCollectionAuthorization, recipient)
+    elsewhere = siege.message(
+        CargoCollectionAuthorization,
+        Recipient(STRANGER.node_id, "x.demo.test"),
+        key=private.key,
+        certificate=own,
+    )
+    expired = siege.message(CargoCollectionAuthorization, recipient, **mine, created=-10 * DAY)
+    for door in ("internet-cogrpc", "courier"):
+        for metadata in ((), bearer(RANDOM), bearer(b""), bearer(expired), (("authorization", "Basic eA"),)):
+            assert await collected(siege, door, metadata) is code.UNAUTHENTICATED, (door, metadata)
+        huge = (("authorization", "Relaynet-CCA " + "A" * 20_000),)
+        assert await collected(siege, door, huge) in {
+            code.RESOURCE_EXHAUSTED,
+            code.UNAVAILABLE,
+            code.INTERNAL,
+        }
+    for cca in (strangers, rubbish_inside):
+        assert await collected(siege, "internet-cogrpc", bearer(cca)) is code.UNAUTHENTICATED
+    assert await collected(siege, "internet-cogrpc", bearer(elsewhere)) is code.INVALID_ARGUMENT
+
+
+async def test_an_authorisation_that_is_used_twice_at_once_counts_once(siege):
+    code = grpc.StatusCode
+    cca = await siege.side.gateway.node.visit._make_authorization()
+
+    codes = await asyncio.gather(*(collected(siege, "internet-cogrpc", bearer(cca)) for _ in range(6)))
+
+    assert codes.count(code.OK) == 1, codes
+    assert set(codes) <= {code.OK, code.UNAVAILABLE, code.PERMISSION_DENIED}
+    assert await collected(siege, "internet-cogrpc", bearer(cca)) is code.PERMISSION_DENIED
+
+
+async def test_hundreds_of_idle_connections_keep_nobody_out(siege):
+    async with AsyncExitStack() as stack:
+        for door in ("gateway", "internet-poweb", "internet-pohttp", "internet-cogrpc", "pong"):
+            address, _ = siege.doors[door]
+            for _ in range(60):
+                _, writer = await stack.enter_async_context(connection(address, tls=False))
+                if door != "internet-cogrpc":
+                    writer.write(b"G")
+        await siege.still_works()
+        async with asyncio.timeout(20):
+            went = await siege.net.visit(siege.side, siege.courier)
+        assert went.stage.value == "done"
+
+
+async def test_collectors_that_say_nothing_keep_nobody_out(siege):
+    async with AsyncExitStack() as stack:
+        for door in ("gateway", "internet-poweb"):
+            address, tls = siege.doors[door]
+            for _ in range(30):
+                await stack.enter_async_context(collecting(address, tls=tls))
+        await siege.still_works()
+
+
+async def test_a_slow_sender_keeps_nobody_waiting(siege):
+    address, tls = siege.doors["pong"]
+    head = request("POST", "/", bytes(MIB), content_type=PARCEL)
+    async with AsyncExitStack() as stack:
+        for _ in range(15):  # one less than there is room for large bodies
+            _, writer = await stack.enter_async_context(connection(address, tls=tls))
+            writer.write(head[:1000])
+        await siege.still_works()
+
+
+async def test_what_a_stranger_sends_again_and_again_is_kept_once(siege):
+    address, tls = siege.doors["pong"]
+    parcel = siege.message(Parcel, Recipient(siege.pong.node.node_id, "pong.demo.test"), created=HOUR)
+    octets = request("POST", "/", parcel, content_type=PARCEL)
+
+    answers = await asyncio.gather(*(status(address, octets, tls=tls) for _ in range(20)))
+
+    assert set(answers) == {202}
+    assert (await siege.pong.running.node._spool.usage()).items == 1
