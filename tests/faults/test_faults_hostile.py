@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import secrets
 import ssl
@@ -17,6 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from awala.bindings.cogrpc.messages import CargoDelivery
+from awala.cli.control import ControlServer
+from awala.cli.gateway_node import _handlers
 from awala.messages import (
     Cargo,
     CargoCollectionAuthorization,
@@ -483,3 +486,58 @@ async def test_what_a_stranger_sends_again_and_again_is_kept_once(siege):
 
     assert set(answers) == {202}
     assert (await siege.pong.running.node._spool.usage()).items == 1
+
+
+REQUESTS = {
+    "octets": (RANDOM.replace(b"\n", b"") + b"\n", "no JSON"),
+    "no object": (b"[]\n", "no JSON object"),
+    "deep": (b"[" * 100_000 + b"\n", "no JSON"),
+    "no command": (b"{}\n", "a request has a command"),
+    "arguments in a list": (b'{"command": "pair", "args": []}\n', "a request has a command"),
+    "unknown": (b'{"command": "explode"}\n', "knows no command"),
+    "pair with nothing": (b'{"command": "pair"}\n', "needs an address"),
+    "pair with a number": (
+        b'{"command": "pair", "args": {"address": 7}}\n',
+        "address is not of",
+    ),
+    "pair with a sentence": (b'{"command": "pair", "args": {"address": "a b"}}\n', "cannot pair with a b"),
+    "pair with no hex": (b'{"command": "pair", "args": {"params": "zz"}}\n', "not in hexadecimal"),
+    "pair with junk": (b'{"command": "pair", "args": {"params": "00ff"}}\n', "Malformed"),
+    "sync with a list": (b'{"command": "sync", "args": {"host": [], "port": 1}}\n', "host is not of"),
+    "sync with a text": (
+        b'{"command": "sync", "args": {"host": "::1", "port": "x"}}\n',
+        "port is not of",
+    ),
+    "sync with a flag": (
+        b'{"command": "sync", "args": {"host": "::1", "port": true}}\n',
+        "port is not of",
+    ),
+    "sync far away": (b'{"command": "sync", "args": {"host": "example.com", "port": 1}}\n', "courier"),
+    "sync beyond": (b'{"command": "sync", "args": {"host": "127.0.0.1", "port": 70000}}\n', "port"),
+    "sync with nobody": (b'{"command": "sync", "args": {"host": "127.0.0.1", "port": 1}}\n', "failed"),
+}
+
+
+async def test_whatever_comes_on_the_control_socket_gets_an_answer(siege, tmp_path):
+    path = tmp_path / "control.sock"
+    async with ControlServer(path, _handlers(siege.side.gateway.node)):
+        for name, (octets, text) in REQUESTS.items():
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(octets)
+            async with asyncio.timeout(20):
+                lines = [json.loads(line) async for line in reader]
+            writer.close()
+            assert text in lines[-1]["error"]["message"], (name, lines)
+            assert "unexpected" not in lines[-1]["error"]["message"]
+        _, endless = await asyncio.open_unix_connection(path)
+        endless.write(b"x" * (2 * MIB))  # it is cut off, and may be before it can read why
+        half, leaver = [await asyncio.open_unix_connection(path) for _ in range(2)]
+        half[1].write(b'{"command"')
+        leaver[1].write(b'{"command": "status"}\n')
+        leaver[1].transport.abort()
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"command": "status"}\n')
+        async with asyncio.timeout(5):
+            assert json.loads(await reader.readline())["item"]["online"] is True
+        for each in (half[1], endless, writer):
+            each.transport.abort()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -140,7 +141,7 @@ async def test_a_loop_that_ran_for_long_is_begun_again_soon(clock):
     async with running(supervised(loop, clock, backoff=PLAIN)):
         await clock.advance(5 * 3601 + 1)
 
-    assert [round((b - a).total_seconds()) for a, b in zip(began, began[1:], strict=False)] == [3601] * 5
+    assert [round((b - a).total_seconds()) for a, b in pairwise(began)] == [3601] * 5
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from awala.base.errors import AwalaError
 
@@ -38,6 +38,8 @@ MAX_SOCKET_PATH = 100
 """Octets of a path that every system takes for a Unix socket."""
 
 DESCRIPTORS = Path("/proc/self/fd")
+
+T = TypeVar("T")
 
 Answer = dict[str, Any]
 Handler = Callable[[dict[str, Any]], AsyncIterator[Answer]]
@@ -255,6 +257,16 @@ def _parse_object(line: bytes) -> dict[str, Any]:
         raise ControlError("a line that is no JSON") from error
     if not isinstance(value, dict):
         raise ControlError("a line that is no JSON object")
+    return value
+
+
+def argument(arguments: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    """Return an argument of a request, None if it is absent; raise ControlError if it is of another kind."""
+    value = arguments.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ControlError(f"the argument {name} is not of the right kind")
     return value
 
 

@@ -12,7 +12,7 @@ from awala.bindings.addressing import AddressError
 from awala.bindings.errors import BindingError
 from awala.cli.answering import answer_until_stopped, plain, single
 from awala.cli.configuration import load
-from awala.cli.control import Answer, Handler
+from awala.cli.control import Answer, ControlError, Handler, argument
 from awala.cli.node_commands import read_settings, require_data, write_initial
 from awala.cli.node_settings import door_config, network_config, storage_config
 from awala.cli.options import GATEWAY_LISTEN, Common
@@ -26,6 +26,8 @@ from awala.nodes.private_gateway.root import (
     create_private_gateway,
     run_private_gateway,
 )
+
+PORTS = 65_536
 
 
 class GatewayDoor(Door):
@@ -83,9 +85,10 @@ def _handlers(node: PrivateGateway) -> dict[str, Handler]:
     """Return what answers the commands that ask the running private gateway."""
 
     async def pair(arguments: dict[str, Any]) -> AsyncIterator[Answer]:
-        octets = bytes.fromhex(arguments.get("params") or "")
-        params = NodeConnectionParams.parse(octets) if octets else None
-        address = params.internet_address if params else arguments["address"]
+        params = _params(arguments)
+        address = params.internet_address if params else argument(arguments, "address", str)
+        if address is None:
+            raise ControlError("pairing needs an address or connection parameters")
         try:
             peer = await node.pairing.pair(normalise_address(address), params)
         except (AddressError, BindingError) as error:
@@ -94,15 +97,29 @@ def _handlers(node: PrivateGateway) -> dict[str, Handler]:
         yield plain(peer)
 
     async def sync(arguments: dict[str, Any]) -> AsyncIterator[Answer]:
-        if arguments.get("host") is None:
+        host, port = argument(arguments, "host", str), argument(arguments, "port", int)
+        if host is None:
             node.uplink.kick()
             yield {"stage": "trying the Internet gateway"}
             return
+        if port is None or not 0 < port < PORTS:
+            raise ControlError("the courier's port is missing, or is no port")
         _ = node.credentials.peer  # without one there is nothing to exchange, wherever the courier is
         try:
-            async for progress in node.visit.run(arguments["host"], arguments["port"]):
+            async for progress in node.visit.run(host, port):
                 yield plain(progress)
         except BindingError as error:
             raise VisitFailedError(f"the exchange with the courier failed: {error}") from error
 
     return {"status": single(node.status), "pair": pair, "sync": sync}
+
+
+def _params(arguments: dict[str, Any]) -> NodeConnectionParams | None:
+    """Return the connection parameters in a request, if there are any; raises ControlError, MessageError."""
+    text = argument(arguments, "params", str)
+    if not text:
+        return None
+    try:
+        return NodeConnectionParams.parse(bytes.fromhex(text))
+    except ValueError:
+        raise ControlError("the connection parameters are not in hexadecimal") from None
