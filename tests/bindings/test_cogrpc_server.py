@@ -253,3 +253,24 @@ async def test_refuses_what_is_no_certificate(pair):
     with pytest.raises(ConfigurationError):
         async with courier_server(Service(), tls=pair):
             pass
+
+
+def test_grpc_is_given_another_certificate_only_once():
+    server = courier_server(Service(), tls=tls("192.168.43.1"))
+    assert server._take_replacement() is None
+
+    server.replace_certificate(*tls("127.0.0.1"))
+
+    assert server._take_replacement() is not None
+    assert server._take_replacement() is None
+
+
+async def test_connections_without_a_handshake_come_and_go():
+    async with courier_server(Service(), tls=tls("127.0.0.1")) as server:
+        port = port_of(server)
+        for _ in range(10):
+            connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+            for _, writer in connections:
+                writer.transport.abort()
+        async with await CogRpcClient.for_courier("127.0.0.1", port) as client:
+            assert await deliver_one(client) == ["id-0"]

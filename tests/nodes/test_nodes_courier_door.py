@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from awala.base.errors import StorageFullError
+from awala.base.files import StorageError
 from awala.bindings.cogrpc import Busy, Fulfilled, WrongRecipient
 from awala.bindings.errors import MalformedRequest, Unauthenticated, Unprocessable
 from awala.crypto import IdentityPublicKey
@@ -25,6 +28,7 @@ from awala.nodes.lanes import UNPACK_HOP
 from awala.pki import Role, issue
 from awala.spool import Identity, Kind, MemorySpool
 from awala.testing import FakeClock
+from helpers.faults import Faulty
 from helpers.nodes import (
     ADDRESS,
     DAY,
@@ -315,3 +319,42 @@ class TestClaims:
         await claims.fulfil(other, NOW + DAY)
 
         assert not await spool.totals()
+
+    async def test_a_call_that_looked_while_another_fulfilled_it_does_not_get_it(self, monkeypatch):
+        spool, clock = MemorySpool(), FakeClock()
+        claims = Claims(spool, clock)
+        await claims.claim(self.IDENTITY)
+        look, looked, go_on = spool.seen, asyncio.Event(), asyncio.Event()
+
+        async def slow(identity, *, now):
+            seen = await look(identity, now=now)
+            looked.set()
+            await go_on.wait()
+            return seen
+
+        monkeypatch.setattr(spool, "seen", slow)
+        second = asyncio.ensure_future(claims.claim(self.IDENTITY))
+        await asyncio.wait([second, asyncio.ensure_future(looked.wait())], return_when="FIRST_COMPLETED")
+        await claims.fulfil(self.IDENTITY, clock.now() + DAY)
+        go_on.set()
+
+        with pytest.raises((Busy, Fulfilled)):
+            await second
+        with pytest.raises(Fulfilled):
+            await claims.claim(self.IDENTITY)
+
+    @pytest.mark.parametrize("method", ["accept", "seen"])
+    async def test_a_store_that_fails_leaves_the_authorisation_good(self, method):
+        spool, clock = Faulty(MemorySpool()), FakeClock()
+        claims = Claims(spool, clock)
+        spool.arm((method, range(1, 2)))
+
+        async def use() -> None:
+            await claims.claim(self.IDENTITY)
+            await claims.fulfil(self.IDENTITY, clock.now() + DAY)
+
+        with pytest.raises(StorageError):
+            await use()
+        await use()
+        with pytest.raises(Fulfilled):
+            await claims.claim(self.IDENTITY)

@@ -76,6 +76,7 @@ class CogRpcServer:
         self._service = service
         self._host, self._port = split_address(listen)
         self._certificate = None if tls is None else _certificate_configuration(*tls)
+        self._replacement: Any = None
         self._refusals = refusals
         self._limits = server_limits or ServerLimits()
         self._rules = CollectionRules(
@@ -136,7 +137,16 @@ class CogRpcServer:
             raise ConfigurationError(
                 "This CogRPC server runs without TLS, so its certificate cannot be replaced"
             )
-        self._certificate = _certificate_configuration(certificate, key)
+        self._replacement = _certificate_configuration(certificate, key)
+
+    def _take_replacement(self) -> Any:
+        """Return the certificate to present from now on if it was replaced, otherwise None.
+
+        gRPC asks for each connection. Whatever it is given it installs anew, under the handshakes that are
+        in progress: many connections at once would crash it if it were always given the same.
+        """
+        replacement, self._replacement = self._replacement, None
+        return replacement
 
     async def __aenter__(self) -> Self:
         self._server = grpc.aio.server(options=self._options())
@@ -176,7 +186,7 @@ class CogRpcServer:
     def _bind(self) -> int:
         if self._certificate is None:
             return int(self._server.add_insecure_port(self.address))
-        credentials = grpc.dynamic_ssl_server_credentials(self._certificate, lambda: self._certificate)
+        credentials = grpc.dynamic_ssl_server_credentials(self._certificate, self._take_replacement)
         return int(self._server.add_secure_port(self.address, credentials))
 
     def _options(self) -> list[tuple[str, int]]:

@@ -29,12 +29,16 @@ class Claims:
     async def claim(self, identity: Identity) -> None:
         """Reserve an authorisation for one call; raises Fulfilled or Busy."""
         now = self._clock.now()
-        if await self._spool.seen(identity, now=now):
-            raise Fulfilled("the authorisation was used before")
         claimed = self._claims.get(identity)
         if claimed is not None and now - claimed < CLAIM_LIFE:
             raise Busy("the authorisation is being used by another call")
-        self._claims[identity] = now
+        self._claims[identity] = now  # before the look at the past: meanwhile another call may fulfil it
+        try:
+            if await self._spool.seen(identity, now=now):
+                raise Fulfilled("the authorisation was used before")
+        except BaseException:
+            self.free(identity)
+            raise
 
     def free(self, identity: Identity) -> None:
         """Let the authorisation stay good: its call was cut."""

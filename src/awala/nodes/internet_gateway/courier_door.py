@@ -93,8 +93,6 @@ class CourierDoor:
             delivery_authorization = await self._open(authorization, now)
         except MessageError as error:
             raise Unauthenticated(f"the authorisation does not hold: {error}") from error
-        identity = identify(authorization, Kind.CCA)
-        await self._claims.claim(identity)
         route = CargoRoute(
             recipient=Recipient(authorization.sender_id),
             peer_id=authorization.sender_id,
@@ -104,6 +102,8 @@ class CourierDoor:
             target_size=CARGO_TARGET_PRIVATE,
         )
         control = await self._rotation(authorization, now)
+        identity = identify(authorization, Kind.CCA)
+        await self._claims.claim(identity)  # last: from here on, the call's end frees it
         cargoes = self._maker.cargoes(route, control)
         return CargoCall(self._claims, identity, authorization.expiry_date, cargoes, self._spool)
 
