@@ -15,7 +15,7 @@ from helpers.cast import chain, identity_key
 from helpers.vectors import AT
 
 OPENSSL = shutil.which("openssl")
-pytestmark = pytest.mark.skipif(OPENSSL is None, reason="OpenSSL's command is not installed")
+pytestmark = pytest.mark.requires("openssl")
 
 CONTENT = b"what is signed or enveloped\r\n\0"
 KEY = identity_key("js", "peer")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-import shutil
 import subprocess
 from base64 import encodebytes
 from datetime import UTC, datetime, timedelta
@@ -181,7 +180,7 @@ def pem(one: Certificate) -> str:
     return f"-----BEGIN CERTIFICATE-----\n{encodebytes(one.encoding).decode()}-----END CERTIFICATE-----\n"
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="OpenSSL's command is not installed")
+@pytest.mark.requires("openssl")
 def test_openssl_accepts_the_whole_path(tmp_path):
     pda, endpoint, private, gateway = cast()
     (tmp_path / "anchor.pem").write_text(pem(gateway))
