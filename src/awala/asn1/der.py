@@ -31,6 +31,7 @@ _MAX_TAG: Final = 30
 _UTC_TIME_YEARS: Final = range(1950, 2050)
 
 
+@lru_cache(maxsize=4096)
 def header(identifier: int, length: int) -> bytes:
     """Return identifier and length octets for contents of ``length`` octets."""
     if length < 0x80:  # noqa: PLR2004 - the short form ends here

@@ -50,8 +50,7 @@ _GCM_TAG_OCTETS: Final = der.integer(16)
 
 
 def encrypt(
-    plaintext: Octets,
-    *,
+    *plaintext: Octets,
     recipient: SessionKey,
     originator: SessionKeyPair,
     content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
@@ -60,9 +59,9 @@ def encrypt(
 ) -> bytes:
     """Return a ContentInfo with data enveloped for the recipient's session key.
 
-    ``originator`` is our key for this message; its id travels with it, so that the peer can answer.
-    ``key_wrap`` is as strong as the content cipher unless given. Raises `CmsError` if the two keys lie
-    on different curves.
+    The plaintext may be given in pieces. ``originator`` is our key for this message; its id travels with
+    it, so that the peer can answer. ``key_wrap`` is as strong as the content cipher unless given. Raises
+    `CmsError` if the two keys lie on different curves.
     """
     if recipient.public_key.curve is not originator.private_key.curve:
         raise CmsError("the session keys of sender and recipient lie on different curves")
@@ -80,7 +79,7 @@ def encrypt(
         originator.private_key.curve, kdf_hash, key_wrap, len(recipient.key_id), len(wrapped)
     )
     before_nonce, behind_nonce = _around_nonce(content_cipher)
-    ciphertext = encrypt_to_scratch(content_cipher, content_key, nonce, plaintext)
+    ciphertext = encrypt_to_scratch(content_cipher, content_key, nonce, *plaintext)
     ciphertext_header = der.header(CONTEXT_0_PRIMITIVE, len(ciphertext))
     content_octets = (
         len(before_nonce) + len(nonce) + len(behind_nonce) + len(ciphertext_header) + len(ciphertext)

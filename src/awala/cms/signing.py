@@ -24,8 +24,7 @@ _SHORT_HEADER: Final = 2  # serial numbers have 20 octets at most
 
 
 def sign(
-    content: Octets,
-    *,
+    *content: Octets,
     key: IdentityPrivateKey,
     signer: Certificate,
     certificates: Sequence[Certificate] = (),
@@ -35,21 +34,23 @@ def sign(
 ) -> bytes:
     """Return a ContentInfo with signed data, behind the ``prefix`` if there is one.
 
-    ``signer`` is embedded first, then ``certificates`` in their order, unsorted: CMS allows that, and
-    all deployed peers do so. With ``detached`` the content itself is left out. Only SHA-256 is
-    understood by every deployed peer. Raises `CmsError` if ``key`` is not the one in the signer's
-    certificate.
+    The content may be given in pieces, which are then copied only once. ``signer`` is embedded first,
+    then ``certificates`` in their order, unsorted: CMS allows that, and all deployed peers do so. With
+    ``detached`` the content itself is left out. Only SHA-256 is understood by every deployed peer.
+
+    Raises `CmsError` if ``key`` is not the one in the signer's certificate.
     """
     if key.public_key.spki != signer.spki:
         raise CmsError("the key is not the one in the signer's certificate")
     template = _template(signer, tuple(certificates), hash_algorithm, key.public_key.bits)
-    digest = hash_algorithm.digest(content)
+    digest = hash_algorithm.digest(*content)
     signature = key.sign(signed_attributes(digest, hash_algorithm), hash_algorithm)
     if detached:
         encapsulated: tuple[Octets, ...] = (_NO_CONTENT,)
     else:
-        inner = DATA + headers(len(content), der.OCTET_STRING, CONTEXT_0)
-        encapsulated = (der.header(der.SEQUENCE, len(inner) + len(content)), inner, content)
+        length = sum(map(len, content))
+        inner = DATA + headers(length, der.OCTET_STRING, CONTEXT_0)
+        encapsulated = (der.header(der.SEQUENCE, len(inner) + length), inner, *content)
     return wrap(
         SIGNED_DATA,
         template.up_to_content,

@@ -86,24 +86,27 @@ def encrypt_content(cipher: ContentCipher, key: bytes, nonce: bytes, plaintext: 
     return bytes(encrypt_to_scratch(cipher, key, nonce, plaintext))
 
 
-def encrypt_to_scratch(cipher: ContentCipher, key: bytes, nonce: bytes, plaintext: Octets) -> memoryview:
+def encrypt_to_scratch(cipher: ContentCipher, key: bytes, nonce: bytes, *plaintext: Octets) -> memoryview:
     """Do what `encrypt_content` does, but return a view that the next call in this thread overwrites.
 
-    For callers that copy the ciphertext into a larger structure at once.
+    For callers that copy the ciphertext into a larger structure at once. The plaintext may come in
+    pieces, which need not be joined.
     """
     _check_lengths(cipher, key, nonce)
-    buffer = _scratch.take(len(plaintext) + 2 * BLOCK_OCTETS)
+    octets = sum(map(len, plaintext))
+    buffer = _scratch.take(octets + 2 * BLOCK_OCTETS)
+    length = 0
     if cipher.is_gcm:
         gcm = Cipher(algorithms.AES(key), modes.GCM(nonce)).encryptor()
-        length = gcm.update_into(plaintext, buffer)
+        for piece in plaintext:
+            length += gcm.update_into(piece, buffer[length:])
         gcm.finalize()
         end = length + GCM_TAG_OCTETS
         buffer[length:end] = gcm.tag
         return buffer[:end]
     cbc = Cipher(algorithms.AES(key), modes.CBC(nonce)).encryptor()
-    length = cbc.update_into(plaintext, buffer)
-    padding = BLOCK_OCTETS - len(plaintext) % BLOCK_OCTETS
-    length += cbc.update_into(_PADDING[padding], buffer[length:])
+    for piece in (*plaintext, _PADDING[BLOCK_OCTETS - octets % BLOCK_OCTETS]):
+        length += cbc.update_into(piece, buffer[length:])
     return buffer[:length]
 
 

@@ -37,9 +37,12 @@ class HashAlgorithm(Enum):
     identifier_with_null: bytes
     """The AlgorithmIdentifier with a NULL as parameters, which occurs as often."""
 
-    def digest(self, data: Octets) -> bytes:
-        """Return the digest of ``data``."""
-        return self.constructor(data).digest()
+    def digest(self, *data: Octets) -> bytes:
+        """Return the digest of ``data``, which may come in pieces."""
+        state = self.constructor(data[0])
+        for piece in data[1:]:
+            state.update(piece)
+        return state.digest()
 
     @classmethod
     def from_identifier(cls, encoding: Octets) -> HashAlgorithm | None:

@@ -117,7 +117,7 @@ class RamfMessage:
         fields = self._encode_fields()
         with writing(self.NAME):
             message = sign(
-                fields,
+                *fields,
                 key=key,
                 signer=self.sender_certificate,
                 certificates=self.sender_chain,
@@ -127,19 +127,22 @@ class RamfMessage:
             raise InvalidMessageError(f"The {self.NAME} is larger than {self.EMITTED_MAX} octets")
         return message
 
-    def _encode_fields(self) -> bytes:
+    def _encode_fields(self) -> tuple[bytes, bytes]:
+        """Return the octets of all fields but the payload's, and the payload, which need not be copied."""
         if not 0 <= self.ttl <= MAX_TTL:
             raise InvalidMessageError(f"The ttl is not between 0 and {MAX_TTL} seconds")
         if len(self.payload) > EMITTED_PAYLOAD_MAX:
             raise InvalidMessageError(f"The payload is larger than {EMITTED_PAYLOAD_MAX} octets")
-        return der.sequence(
-            self.recipient.encode(),
-            der.implicit(1, text_content(self.message_id, "message id", MAX_MESSAGE_ID_LENGTH)),
-            der.implicit(2, date_content(self.creation_date, "creation date")),
-            der.implicit(3, der.integer_content(self.ttl)),
-            der.implicit_header(4, len(self.payload)),
-            self.payload,
+        fields = der.join(
+            (
+                self.recipient.encode(),
+                der.implicit(1, text_content(self.message_id, "message id", MAX_MESSAGE_ID_LENGTH)),
+                der.implicit(2, date_content(self.creation_date, "creation date")),
+                der.implicit(3, der.integer_content(self.ttl)),
+                der.implicit_header(4, len(self.payload)),
+            )
         )
+        return der.header(der.SEQUENCE, len(fields) + len(self.payload)) + fields, self.payload
 
     def validate(self, now: datetime) -> None:
         """Check that message and sender certificate are good at ``now``, give or take two hours (rules §2).

@@ -26,16 +26,18 @@ class ServiceMessage:
             return cls(text_field(fields[0], 0, "type"), octets_field(fields[1], 1, "content"))
 
     def serialize(self) -> bytes:
-        """Return the message in DER.
+        """Return the message in DER; raise as `pieces` does."""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> tuple[bytes, bytes]:
+        """Return the message in DER, as what stands before the content and the content itself.
 
         Raises `InvalidMessageError` if it would take more than 8 256 501 octets (rules §1) or has a
         type besides printable ASCII.
         """
-        serialization = der.sequence(
-            der.implicit(0, text_content(self.type, "type")),
-            der.implicit_header(1, len(self.content)),
-            self.content,
-        )
-        if len(serialization) > MAX_SERVICE_MESSAGE:
+        fields = der.implicit(0, text_content(self.type, "type")) + der.implicit_header(1, len(self.content))
+        length = len(fields) + len(self.content)
+        head = der.header(der.SEQUENCE, length) + fields
+        if len(head) + len(self.content) > MAX_SERVICE_MESSAGE:
             raise InvalidMessageError(f"The service message is larger than {MAX_SERVICE_MESSAGE} octets")
-        return serialization
+        return head, self.content

@@ -169,7 +169,7 @@ def _opening(pool: _Pool) -> dict[str, Contestant]:
 def seal_parcel(sender: Sender, message: ServiceMessage, now: datetime) -> bytes:
     """Do all that an endpoint does to send a message, but for its store."""
     payload = cms.encrypt(
-        message.serialize(),
+        *message.pieces(),
         recipient=sender.recipient_key,
         originator=SessionKeyPair.generate(),
     )
