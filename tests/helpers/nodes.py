@@ -248,6 +248,7 @@ class DirectPoWeb:
         self.closed = 0
         self.delivered: list[bytes] = []
         self.registrations = 0
+        self.knows_withdrawals = True
         self.pacing = None
         self.opened = asyncio.Event()
         self._collections: set[asyncio.Task] = set()
@@ -290,6 +291,14 @@ class DirectPoWeb:
 
         await self._call(deliver())
         self.delivered.append(octets)
+
+    async def withdraw(self, octets: bytes, countersignature: bytes) -> bool:
+        async def withdraw():
+            await self.service.withdraw(octets, await self.service.recognise(countersignature))
+
+        if self.knows_withdrawals:
+            await self._call(withdraw())
+        return self.knows_withdrawals
 
     def collect(self, sign, mode=StreamingMode.KEEP_ALIVE, *, on_open=None):
         return _DirectCollection(self, sign, mode, on_open)

@@ -13,6 +13,7 @@ from awala.messages import (
     CargoMessageSet,
     CertificateRotation,
     MalformedMessageError,
+    MessageType,
     ParcelCollectionAck,
     Recipient,
 )
@@ -71,7 +72,7 @@ class Channel:
             events=far_hub,
             peer_hop=lambda peer_id: Hop("gateway", peer_id),
             on_parcel=self._on_parcel,
-            on_rotation=self._on_rotation,
+            on_control={MessageType.CERTIFICATE_ROTATION: self._on_rotation},
         )
 
     async def _on_parcel(self, octets, peer_id):

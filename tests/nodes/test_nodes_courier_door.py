@@ -264,7 +264,8 @@ class TestCollection:
         rotation = CertificateRotation.parse(item)
         assert rotation.path.leaf.node_id == PGW.node_id
         assert rotation.path.leaf.not_after > old.not_after
-        await gateway.node._unpacker._on_rotation(item, IGW.node_id)
+        await gateway.node._unpacker._take(item, IGW.node_id)
+        assert "dropped" not in gateway.events.actions
 
     @pytest.mark.parametrize("mark", sorted(KOTLIN_MARKS))
     async def test_the_form_of_the_rotation_is_that_of_the_gateways_software(self, side, gateway, mark):

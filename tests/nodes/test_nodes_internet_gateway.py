@@ -15,6 +15,7 @@ from awala.messages import (
     DetachedSignature,
     InvalidMessageError,
     MalformedMessageError,
+    MessageType,
     NodeConnectionParams,
     Registration,
     RegistrationRequest,
@@ -23,7 +24,7 @@ from awala.nodes.config import StorageConfig
 from awala.nodes.errors import NotInitialisedError
 from awala.nodes.events import Way
 from awala.nodes.internet_gateway.credentials import Credentials
-from awala.nodes.internet_gateway.node import _ignore, open_internet_gateway
+from awala.nodes.internet_gateway.node import open_internet_gateway
 from awala.nodes.internet_gateway.root import create_internet_gateway, read_connection_params
 from awala.nodes.lanes import GATEWAY, INTERNET
 from awala.pki import Role
@@ -355,8 +356,9 @@ class TestCargoItems:
         with pytest.raises(StorageFullError):
             await side.node._unpacker._on_parcel(to_internet()[1], PGW.node_id)
 
-    async def test_rotations_are_ignored(self):
-        assert await _ignore(b"", PGW.node_id) is None
+    async def test_rotations_are_ignored(self, side):
+        await side.node._unpacker._take(MessageType.CERTIFICATE_ROTATION.prefix, PGW.node_id)
+        assert side.events.actions == ["dropped"]
 
 
 class TestCredentials:

@@ -9,11 +9,12 @@ from functools import cache
 
 import pytest
 
-from awala.base.errors import AwalaError
+from awala.base.errors import AwalaError, StorageFullError
 from awala.base.sqlite import StorageError
 from awala.crypto import IdentityPrivateKey
 from awala.pki import CertificationPath, Role, issue
 from awala.vault import Vault, VaultError
+from awala.vault import withdrawals as module
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -241,3 +242,50 @@ async def test_closes_twice_and_serves_nobody_afterwards(vault: Vault):
         await vault.get_record("n", "k")
     with pytest.raises(StorageError):
         await vault.put_record("n", "k", b"value")
+
+
+async def withdraw(vault: Vault, *serials: bytes, gateway="0g", endpoint="0e", days=1):
+    await vault.withdrawals.add(
+        gateway_id=gateway, endpoint_id=endpoint, serials=serials, expiry=NOW + days * DAY
+    )
+
+
+async def covers(vault: Vault, serial: bytes, *, gateway="0g", endpoint="0e", now=NOW):
+    return await vault.withdrawals.covers(gateway_id=gateway, endpoint_id=endpoint, serial=serial, now=now)
+
+
+@pytest.mark.rule("3.13")
+async def test_withdrawals_count_for_their_gateway_and_endpoint_until_their_end(vault: Vault):
+    await withdraw(vault, b"\1", b"\2")
+    assert await covers(vault, b"\1")
+    assert await covers(vault, b"\2", now=NOW + DAY)
+    assert not await covers(vault, b"\2", now=NOW + 2 * DAY)
+    assert not await covers(vault, b"\3")
+    assert not await covers(vault, b"\1", gateway="0h")
+    assert not await covers(vault, b"\1", endpoint="0f")
+
+
+async def test_a_withdrawal_without_serial_numbers_is_one_of_everything(vault: Vault):
+    await withdraw(vault)
+    assert await covers(vault, b"\1")
+    assert not await covers(vault, b"\1", endpoint="0f")
+
+
+async def test_a_withdrawal_that_is_repeated_lasts_as_long_as_the_longer_one(vault: Vault):
+    for days in (1, 5, 3):
+        await withdraw(vault, b"\1", days=days)
+    assert await covers(vault, b"\1", now=NOW + 5 * DAY)
+    assert await vault.withdrawals.delete_expired(NOW + 4 * DAY) == 0
+    assert await vault.withdrawals.delete_expired(NOW + 6 * DAY) == 1
+
+
+async def test_one_gateway_cannot_withdraw_without_end(vault: Vault, monkeypatch):
+    monkeypatch.setattr(module, "MAX_WITHDRAWALS", 3)
+    await withdraw(vault, b"\1", b"\2")
+    with pytest.raises(StorageFullError):
+        await withdraw(vault, b"\3", b"\4")
+    assert not await covers(vault, b"\3")
+    await withdraw(vault, b"\3", b"\4", gateway="0h")
+    await withdraw(vault, b"\1", b"\2", b"\3", days=2)
+    await vault.withdrawals.delete_expired(NOW + 3 * DAY)
+    await withdraw(vault, b"\4", b"\5", b"\6")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -178,8 +178,8 @@ class CargoMaker:
 UnpackParcel = Callable[[bytes, str], Awaitable[None]]
 """Routes a parcel's octets that came in cargo from the peer named; raises StorageFullError to try later."""
 
-UnpackRotation = Callable[[bytes, str], Awaitable[None]]
-"""Takes a certificate rotation that came in cargo from the peer named."""
+UnpackControl = Callable[[bytes, str], Awaitable[None]]
+"""Takes a control message that came in cargo from the peer named; raises StorageFullError to try later."""
 
 
 class Unpacker:
@@ -198,7 +198,7 @@ class Unpacker:
         events: EventHub,
         peer_hop: Callable[[str], Hop],
         on_parcel: UnpackParcel,
-        on_rotation: UnpackRotation,
+        on_control: Mapping[MessageType, UnpackControl],
     ) -> None:
         self._own_id = own_id
         self._spool = spool
@@ -207,7 +207,7 @@ class Unpacker:
         self._events = events
         self._peer_hop = peer_hop
         self._on_parcel = on_parcel
-        self._on_rotation = on_rotation
+        self._on_control = on_control
         self._settled = asyncio.Event()
         self._settled.set()
 
@@ -284,10 +284,10 @@ class Unpacker:
                     await self._on_parcel(message, peer_id)
                 case MessageType.PCA:
                     await self._acknowledge(ParcelCollectionAck.parse(message), peer_id)
-                case MessageType.CERTIFICATE_ROTATION:
-                    await self._on_rotation(message, peer_id)
+                case MessageType() as kind if kind in self._on_control:
+                    await self._on_control[kind](message, peer_id)
                 case _:
-                    self._drop(message, "a message of an unknown kind in cargo")
+                    self._drop(message, "a message of a kind that is not for this node")
         except AwalaError as error:
             if can_pass(error):
                 raise

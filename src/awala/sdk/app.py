@@ -116,6 +116,14 @@ class PrivateApp:
             peer.granted_until is not None and peer.granted_until >= self._endpoint.own_path().leaf.not_after
         )
 
+    async def withdraw(self, peer: Peer | str) -> bool:
+        """Let a peer write to this app no longer; say whether it could.
+
+        The peer is told nothing. What it sends is refused here from now on, by the private gateway once
+        that knows, and by the Internet gateway in its turn, on-line or by courier. Raises StorageFullError.
+        """
+        return await self._endpoint.withdraw(peer if isinstance(peer, str) else peer.id)
+
     async def offer(self) -> Offer:
         """Make an offer to pair; the other person's app answers it with an invitation.
 

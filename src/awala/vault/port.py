@@ -128,6 +128,30 @@ class SessionKeys(Protocol):
         ...
 
 
+class Withdrawals(Protocol):
+    """The withdrawn authorisations in a vault, each under the private gateway that said so (rules §3).
+
+    A withdrawal counts on paths through that gateway only, until what it withdraws has ended.
+    """
+
+    async def add(
+        self, *, gateway_id: str, endpoint_id: str, serials: Collection[bytes], expiry: datetime
+    ) -> None:
+        """Withdraw what an endpoint issued with these serial numbers, or all it issued if there are none.
+
+        Raises StorageFullError if too many are withdrawn under that gateway; nothing is kept then.
+        """
+        ...
+
+    async def covers(self, *, gateway_id: str, endpoint_id: str, serial: bytes, now: datetime) -> bool:
+        """Say whether an authorisation that the endpoint issued is withdrawn on paths through the gateway."""
+        ...
+
+    async def delete_expired(self, now: datetime) -> int:
+        """Erase the withdrawals of what has ended by itself, and return how many went."""
+        ...
+
+
 class Vault(Protocol):
     """Keeps a node's keys, certificates and small records.
 
@@ -138,6 +162,11 @@ class Vault(Protocol):
     @property
     def session_keys(self) -> SessionKeys:
         """The session keys in this vault."""
+        ...
+
+    @property
+    def withdrawals(self) -> Withdrawals:
+        """The withdrawn authorisations in this vault."""
         ...
 
     async def identity(self, label: str = "node") -> IdentityPrivateKey | None:

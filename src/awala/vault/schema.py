@@ -60,6 +60,28 @@ MIGRATIONS: Final = (
         PRIMARY KEY (own_id, peer_id)
     );
     """,
+    """
+    CREATE TABLE withdrawals (
+        gateway_id TEXT NOT NULL,
+        endpoint_id TEXT NOT NULL,
+        serial BLOB NOT NULL,
+        expiry INTEGER NOT NULL,
+        PRIMARY KEY (gateway_id, endpoint_id, serial)
+    ) WITHOUT ROWID;
+    CREATE INDEX withdrawals_by_expiry ON withdrawals (expiry);
+    CREATE TABLE withdrawal_counts (
+        gateway_id TEXT NOT NULL PRIMARY KEY,
+        rows INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TRIGGER withdrawal_added AFTER INSERT ON withdrawals BEGIN
+        INSERT INTO withdrawal_counts (gateway_id, rows) VALUES (new.gateway_id, 1)
+        ON CONFLICT (gateway_id) DO UPDATE SET rows = rows + 1;
+    END;
+    CREATE TRIGGER withdrawal_removed AFTER DELETE ON withdrawals BEGIN
+        UPDATE withdrawal_counts SET rows = rows - 1 WHERE gateway_id = old.gateway_id;
+        DELETE FROM withdrawal_counts WHERE gateway_id = old.gateway_id AND rows = 0;
+    END;
+    """,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

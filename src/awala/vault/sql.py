@@ -16,6 +16,7 @@ from awala.vault.executor import Executor
 from awala.vault.protection import Protection
 from awala.vault.schema import to_microseconds
 from awala.vault.session_keys import SqlSessionKeys
+from awala.vault.withdrawals import SqlWithdrawals
 
 _PATHS: Final = """
     SELECT encoding FROM certification_paths WHERE purpose = ? AND subject_id = ? AND expiry >= ?
@@ -48,11 +49,17 @@ class SqlVault:
         self._executor = executor
         self._protection = protection
         self._session_keys = SqlSessionKeys(executor, protection)
+        self._withdrawals = SqlWithdrawals(executor)
 
     @property
     def session_keys(self) -> SqlSessionKeys:
         """The session keys in this vault."""
         return self._session_keys
+
+    @property
+    def withdrawals(self) -> SqlWithdrawals:
+        """The withdrawn authorisations in this vault."""
+        return self._withdrawals
 
     async def identity(self, label: str = "node") -> IdentityPrivateKey | None:
         """Return the identity key with that label. It is ours, so it is not checked again."""

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from awala.base.errors import AwalaError
 from awala.crypto import IdentityPrivateKey, IdentityPublicKey
-from awala.messages import PrivateEndpointConnectionParams
+from awala.messages import ParcelDeliveryDeauthorization, PrivateEndpointConnectionParams
 from awala.nodes.endpoint.errors import InvalidAuthorizationError
-from awala.pki import CertificationPath, Role, build_path, issue
+from awala.pki import CLOCK_TOLERANCE, Certificate, CertificationPath, Role, build_path, issue
 from awala.pki.lifetimes import BACKDATING
 from awala.sessions import Sessions
 from awala.vault import Vault
@@ -24,6 +24,7 @@ class Authorizations:
         self._vault = vault
         self._sessions = sessions
         self._namespace = f"authorizations/{key.node_id}"
+        self._grants = f"grants/{key.node_id}"
 
     async def grant(
         self,
@@ -36,7 +37,8 @@ class Authorizations:
     ) -> PrivateEndpointConnectionParams:
         """Allow a peer to send to us until our certificate ends, or ``until`` if that is earlier.
 
-        The session key inside is bound to that peer and durable on return.
+        The session key inside is bound to that peer and durable on return, and so is the note of what
+        was granted, which a withdrawal needs.
         """
         end = min(until, own_path.leaf.not_after) if until else own_path.leaf.not_after
         pda = await asyncio.to_thread(
@@ -49,6 +51,7 @@ class Authorizations:
                 not_after=end,
             )
         )
+        await self._note(peer_key.node_id, pda)
         session_key = await self._sessions.hand_out(
             own_id=self._key.node_id, peer_id=peer_key.node_id, now=now, until=pda.not_after
         )
@@ -58,6 +61,29 @@ class Authorizations:
             authorization=CertificationPath(pda, own_path.chain),
             session_key=session_key,
         )
+
+    async def _note(self, peer_id: str, pda: Certificate) -> None:
+        record = pda.not_after.isoformat().encode()
+        await self._vault.put_record(self._granted_to(peer_id), pda.serial.hex(), record)
+
+    async def withdrawal(self, peer_id: str, now: datetime) -> ParcelDeliveryDeauthorization | None:
+        """Return what withdraws all authorisations of ours that a peer can still use, None if it has none."""
+        records = await self._vault.records(self._granted_to(peer_id))
+        ends = {bytes.fromhex(name): datetime.fromisoformat(end.decode()) for name, end in records.items()}
+        live = {serial: end for serial, end in ends.items() if end > now - CLOCK_TOLERANCE}
+        if not live:
+            return None
+        return ParcelDeliveryDeauthorization(self._key.node_id, frozenset(live), max(live.values()))
+
+    async def forget_ended(self, peer_id: str, now: datetime) -> None:
+        """Erase the notes of authorisations that have ended by themselves."""
+        namespace = self._granted_to(peer_id)
+        for name, end in (await self._vault.records(namespace)).items():
+            if datetime.fromisoformat(end.decode()) <= now - CLOCK_TOLERANCE:
+                await self._vault.delete_record(namespace, name)
+
+    def _granted_to(self, peer_id: str) -> str:
+        return f"{self._grants}/{peer_id}"
 
     async def take(
         self, params: PrivateEndpointConnectionParams, *, expected_peer: str, now: datetime, as_of: datetime

@@ -66,6 +66,12 @@ class PeerBook:
         await self.save(updated)
         return updated
 
+    async def note_withdrawal(self, peer_id: str) -> None:
+        """Remember that a peer may no longer send to us."""
+        peer = await self.get(peer_id)
+        if peer is not None and peer.granted_until is not None:
+            await self.save(replace(peer, granted_until=None))
+
     async def forget(self, peer_id: str) -> None:
         """Remove a peer."""
         await self._vault.delete_record(self._namespace, peer_id)

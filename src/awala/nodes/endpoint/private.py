@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from awala.base.clock import Clock
@@ -15,9 +16,11 @@ from awala.bindings.poweb import PoWebClient, StreamingMode
 from awala.crypto import IdentityPrivateKey
 from awala.messages import (
     DetachedSignatureType,
+    InvalidMessageError,
     MalformedMessageError,
     MessageError,
     Parcel,
+    ParcelDeliveryDeauthorization,
     PrivateEndpointConnectionParams,
     Registration,
     RegistrationRequest,
@@ -38,9 +41,10 @@ from awala.nodes.intake import drop
 from awala.nodes.lanes import GATEWAY
 from awala.nodes.quarantine import Quarantine
 from awala.nodes.upkeep import keep_up
+from awala.nodes.withdrawals import Withdrawals
 from awala.pki import CertificationPath, build_path
 from awala.pki.lifetimes import RENEWAL_THRESHOLD
-from awala.spool.model import Hop, Item, Kind, Priority
+from awala.spool.model import Carrier, Hop, Item, Kind, Priority
 from awala.spool.port import Spool
 from awala.vault import Vault
 
@@ -53,6 +57,7 @@ PURPOSE_ENDPOINT = "endpoint"
 _NAMESPACE = "endpoint"
 _GATEWAY_ID = "gateway-id"
 _GATEWAY_ADDRESS = "gateway-address"
+_WITHDRAWALS = "withdrawals-under-way"
 _REGISTRATION_DELAYS = local_backoff()
 
 UPKEEP_INTERVAL = timedelta(hours=1)
@@ -94,6 +99,8 @@ class PrivateEndpoint:
             outgoing=lambda _peer: Hop(GATEWAY, key.node_id),
             way=Way.POWEB,
         )
+        self._withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
+        self._granting = asyncio.Lock()
         quarantine = Quarantine(vault, clock)
         self._inbox = Inbox(spool=spool, quarantine=quarantine, clock=clock, events=self.events)
         self._handover = Handover(
@@ -175,6 +182,7 @@ class PrivateEndpoint:
 
     async def run(self, handle: HandleMessage) -> None:
         """Register if needed, send what is in the outbox and give what arrives to ``handle``."""
+        await self._finish_withdrawals()
         await self._ensure_registered()
         dispatch = self._dispatch(handle)
         async with asyncio.TaskGroup() as group:
@@ -185,14 +193,46 @@ class PrivateEndpoint:
 
     async def authorise(self, peer: Peer) -> PrivateEndpointConnectionParams:
         """Allow a peer to send to this endpoint for as long as our certificate lives; return the papers."""
-        params = await self.identity.authorizations.grant(
-            peer.key,
-            own_path=self.own_path(),
-            gateway_address=self._gateway_address,
-            now=self._clock.now(),
-        )
-        await self.identity.peers.note_grant(peer, params.authorization.leaf.not_after)
-        return params
+        async with self._granting:
+            await self.identity.authorizations.forget_ended(peer.id, self._clock.now())
+            params = await self.identity.authorizations.grant(
+                peer.key,
+                own_path=self.own_path(),
+                gateway_address=self._gateway_address,
+                now=self._clock.now(),
+            )
+            await self.identity.peers.note_grant(peer, params.authorization.leaf.not_after)
+            return params
+
+    async def withdraw(self, peer_id: str) -> bool:
+        """Let a peer send to this endpoint no longer; say whether it could.
+
+        In force here on return, and durably on its way to the gateways; the peer is told nothing
+        (rules §3). Raises StorageFullError.
+        """
+        async with self._granting:
+            withdrawal = await self.identity.authorizations.withdrawal(peer_id, self._clock.now())
+            if withdrawal is None:
+                return False
+            octets = withdrawal.serialize()
+            await self._vault.put_record(_WITHDRAWALS, peer_id, octets)
+            await self._withdraw(peer_id, octets)
+            return True
+
+    async def _finish_withdrawals(self) -> None:
+        """Complete the withdrawals that a stop of the program interrupted."""
+        for peer_id, octets in (await self._vault.records(_WITHDRAWALS)).items():
+            await self._withdraw(peer_id, octets)
+
+    async def _withdraw(self, peer_id: str, octets: bytes) -> None:
+        """Do what was noted to be done, and erase the note; any part of it may have been done before."""
+        withdrawal = ParcelDeliveryDeauthorization.parse(octets)
+        with suppress(InvalidMessageError):  # it has ended by itself meanwhile
+            await self._withdrawals.put_into_force(withdrawal, octets, gateway_id=self.node_id, way=Way.POWEB)
+            await self.identity.peers.note_withdrawal(peer_id)
+            hop = Hop(GATEWAY, self.node_id)
+            await self._withdrawals.pass_on(withdrawal, octets, hop=hop, carriers=Carrier.ONLINE)
+        await self._vault.delete_record(_WITHDRAWALS, peer_id)
 
     async def send_authorization(self, peer: Peer) -> str:
         """Allow a peer to answer, and send it the papers; return the id of that message."""
@@ -280,7 +320,8 @@ class PrivateEndpoint:
             message_id = parcel.message_id
             if parcel.recipient.id != self.node_id:
                 raise MalformedMessageError("the parcel is for another endpoint")
-            parcel.authorise_at_endpoint([path.leaf for path in self._paths], now)
+            path = parcel.authorise_at_endpoint([own.leaf for own in self._paths], now)
+            await self._withdrawals.check(path, gateway_id=self.node_id)
         except MessageError as error:
             drop(
                 self.events,
@@ -298,16 +339,19 @@ class PrivateEndpoint:
         leaf = self.own_path().leaf
         return [sign_detached(DetachedSignatureType.NONCE, nonce, self.identity.key, leaf)]
 
-    async def _deliver(self, _item: Item, parcel: bytes) -> None:
+    async def _deliver(self, item: Item, octets: bytes) -> None:
         countersignature = await asyncio.to_thread(
             sign_detached,
             DetachedSignatureType.PARCEL_DELIVERY,
-            parcel,
+            octets,
             self.identity.key,
             self.own_path().leaf,
         )
         try:
-            await self._client.deliver(parcel, countersignature)
+            if item.identity.kind is Kind.CONTROL:
+                await self._client.withdraw(octets, countersignature)  # a gateway may not know it: no loss
+            else:
+                await self._client.deliver(octets, countersignature)
         except UnauthenticatedError:
             await self._register_again()
             raise

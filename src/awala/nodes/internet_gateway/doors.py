@@ -17,6 +17,7 @@ from awala.messages import (
     InvalidMessageError,
     MessageError,
     Parcel,
+    ParcelDeliveryDeauthorization,
     Registration,
 )
 from awala.nodes.events import EventHub, Way
@@ -26,6 +27,7 @@ from awala.nodes.lanes import GATEWAY
 from awala.nodes.mailbox import Mailbox, open_mailbox
 from awala.nodes.proof import identify_collectors, recognise_countersigner, require_countersignature
 from awala.nodes.registrar import Registrar
+from awala.nodes.withdrawals import Withdrawals
 from awala.pki import Role, issue
 from awala.pki.lifetimes import BACKDATING, GATEWAY_LIFE
 from awala.sessions import Sessions
@@ -48,6 +50,7 @@ class GatewayDoor:
         spool: Spool,
         sessions: Sessions,
         router: Router,
+        withdrawals: Withdrawals,
         clock: Clock,
         events: EventHub,
         params: Callable[[], bytes],
@@ -57,6 +60,7 @@ class GatewayDoor:
         self._spool = spool
         self._sessions = sessions
         self._router = router
+        self._withdrawals = withdrawals
         self._clock = clock
         self._events = events
         self._params = params
@@ -89,6 +93,24 @@ class GatewayDoor:
             raise Unprocessable(str(error)) from error
         except MessageError as error:
             raise MalformedRequest(str(error)) from error
+
+    async def withdraw(self, deauthorization: bytes, countersignature: DetachedSignature) -> None:
+        """Take from a private gateway what one of its endpoints withdrew; it counts on its paths only."""
+        require_countersignature(countersignature, deauthorization)
+        try:
+            await self._withdraw(deauthorization, countersignature.signer.node_id, Way.POWEB)
+        except InvalidMessageError as error:
+            raise Unprocessable(str(error)) from error
+        except MessageError as error:
+            raise MalformedRequest(str(error)) from error
+
+    async def withdraw_by_cargo(self, deauthorization: bytes, gateway_id: str) -> None:
+        """Do what `withdraw` does, for a withdrawal in cargo; raises MessageError, StorageFullError."""
+        await self._withdraw(deauthorization, gateway_id, Way.CARGO)
+
+    async def _withdraw(self, deauthorization: bytes, gateway_id: str, way: Way) -> None:
+        withdrawal = ParcelDeliveryDeauthorization.parse(deauthorization)
+        await self._withdrawals.put_into_force(withdrawal, deauthorization, gateway_id=gateway_id, way=way)
 
     @asynccontextmanager
     async def collect(self, nonce: bytes, response: bytes, mode: StreamingMode) -> AsyncIterator[Mailbox]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
 from awala.bindings.pohttp import PoHttpClient
+from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
@@ -25,6 +26,7 @@ from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
 from awala.nodes.loading import loading
 from awala.nodes.upkeep import keep_up
+from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
 from awala.spool import SqliteSpool
 from awala.spool.model import Hop, Item, Totals
@@ -71,13 +73,17 @@ class InternetGateway:
         self._pohttp = pohttp
         self._params = params
         self._sessions = Sessions(vault.session_keys)
-        router = Router(credentials=credentials, spool=spool, clock=clock, events=self.events)
+        withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
+        router = Router(
+            credentials=credentials, spool=spool, withdrawals=withdrawals, clock=clock, events=self.events
+        )
         self.gateway_door = GatewayDoor(
             credentials=credentials,
             vault=vault,
             spool=spool,
             sessions=self._sessions,
             router=router,
+            withdrawals=withdrawals,
             clock=clock,
             events=self.events,
             params=self.connection_params,
@@ -105,7 +111,7 @@ class InternetGateway:
             events=self.events,
             peer_hop=lambda peer_id: Hop(GATEWAY, peer_id),
             on_parcel=router.from_cargo,
-            on_rotation=_ignore,
+            on_control={MessageType.PDD: self.gateway_door.withdraw_by_cargo},
         )
         self._handover = Handover(
             spool, INTERNET, self._deliver, clock=clock, events=self.events, way=Way.POHTTP
@@ -147,10 +153,6 @@ class InternetGateway:
             to_private_gateways=lane_totals(totals, GATEWAY),
             cargo=lane_totals(totals, UNPACK),
         )
-
-
-async def _ignore(_octets: bytes, _peer_id: str) -> None:
-    """Take no certificate rotation: Internet gateways ignore them (RS-000)."""
 
 
 async def load_params(credentials: Credentials, sessions: Sessions, now: datetime) -> PublishedParams:

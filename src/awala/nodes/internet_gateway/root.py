@@ -64,7 +64,9 @@ async def run_internet_gateway(
         open_internet_gateway(config.storage, clock=clock, pohttp=network.pohttp) as node,
         in_background(node.run()),
         serve_poweb(
-            poweb_app(node.gateway_door), config.poweb.listen, tls=server_tls(config.poweb, minimum)
+            poweb_app(node.gateway_door, withdrawals=node.gateway_door),
+            config.poweb.listen,
+            tls=server_tls(config.poweb, minimum),
         ) as poweb,
         serve(
             pohttp_app(node.internet_door, connection_params=node.connection_params),

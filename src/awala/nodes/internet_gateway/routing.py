@@ -11,6 +11,7 @@ from awala.nodes.events import EventHub, Way
 from awala.nodes.intake import drop, owe_for_refused, take_over
 from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.lanes import GATEWAY, INTERNET
+from awala.nodes.withdrawals import Withdrawals
 from awala.spool.model import Carrier, Hop, Kind
 from awala.spool.port import Spool
 
@@ -18,9 +19,18 @@ from awala.spool.port import Spool
 class Router:
     """Judges each parcel before anything is written, and puts it at its next hop (rules §3)."""
 
-    def __init__(self, *, credentials: Credentials, spool: Spool, clock: Clock, events: EventHub) -> None:
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        spool: Spool,
+        withdrawals: Withdrawals,
+        clock: Clock,
+        events: EventHub,
+    ) -> None:
         self._credentials = credentials
         self._spool = spool
+        self._withdrawals = withdrawals
         self._clock = clock
         self._events = events
 
@@ -32,7 +42,7 @@ class Router:
         if not is_routable_id(parcel.recipient.id):
             raise InvalidMessageError("the recipient's id is not a node id")
         if self._is_local(parcel):
-            hop, carriers = self._mailbox(parcel, now), Carrier.ANY
+            hop, carriers = await self._mailbox(parcel, now), Carrier.ANY
         else:
             parcel.validate(now)
             parcel.check_chain()
@@ -42,7 +52,7 @@ class Router:
 
     async def from_internet(self, parcel: Parcel, octets: bytes) -> None:
         """Take over a parcel for a private endpoint; raise InvalidMessageError if it is not authorised."""
-        hop = self._mailbox(parcel, self._clock.now())
+        hop = await self._mailbox(parcel, self._clock.now())
         await self._store(parcel, octets, hop, Carrier.ANY, way=Way.POHTTP, owed_to=None)
 
     async def from_cargo(self, octets: bytes, peer_id: str) -> None:
@@ -67,11 +77,12 @@ class Router:
         address = parcel.recipient.internet_address
         return address is None or normalise_address(address) == self._credentials.address
 
-    def _mailbox(self, parcel: Parcel, now: datetime) -> Hop:
+    async def _mailbox(self, parcel: Parcel, now: datetime) -> Hop:
         """Return the private gateway behind which an authorised recipient is."""
         path = parcel.authorise_at_internet_gateway(self._credentials.own_certificates(now), now)
         if path.private_gateway_id is None:  # pragma: no cover - this authorisation always has one
             raise InvalidMessageError("the parcel names no private gateway")
+        await self._withdrawals.check(path, gateway_id=path.private_gateway_id)
         return Hop(GATEWAY, path.private_gateway_id)
 
     async def _store(

@@ -15,6 +15,7 @@ from awala.nodes.events import EventHub, Way
 from awala.nodes.intake import drop, owe_for_refused, take_over
 from awala.nodes.lanes import ENDPOINT
 from awala.nodes.private_gateway.credentials import Credentials
+from awala.nodes.withdrawals import Withdrawals
 from awala.spool.model import Carrier, Hop, Kind
 from awala.spool.port import Spool
 
@@ -22,9 +23,18 @@ from awala.spool.port import Spool
 class Incoming:
     """Judges parcels for endpoints of this machine and puts them into their mailboxes."""
 
-    def __init__(self, *, credentials: Credentials, spool: Spool, clock: Clock, events: EventHub) -> None:
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        spool: Spool,
+        withdrawals: Withdrawals,
+        clock: Clock,
+        events: EventHub,
+    ) -> None:
         self._credentials = credentials
         self._spool = spool
+        self._withdrawals = withdrawals
         self._clock = clock
         self._events = events
 
@@ -47,7 +57,8 @@ class Incoming:
             drop(self._events, Kind.PARCEL, "", way=way, now=now, size=len(octets), reason=str(error))
             return
         try:
-            parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
+            path = parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
+            await self._withdrawals.check(path, gateway_id=self._credentials.node_id)
         except MessageError as error:
             if owed_to is not None:
                 await owe_for_refused(self._spool, parcel, owed_to)

@@ -17,6 +17,7 @@ from awala.messages import (
     InvalidMessageError,
     MessageError,
     Parcel,
+    ParcelDeliveryDeauthorization,
     Registration,
     is_routable_id,
     normalise_address,
@@ -29,6 +30,7 @@ from awala.nodes.mailbox import Mailbox, open_mailbox
 from awala.nodes.private_gateway.credentials import Credentials
 from awala.nodes.proof import identify_collectors, recognise_countersigner, require_countersignature
 from awala.nodes.registrar import Registrar
+from awala.nodes.withdrawals import Withdrawals
 from awala.pki import Role, issue
 from awala.pki.lifetimes import BACKDATING
 from awala.spool.model import Carrier, Hop, Kind
@@ -43,11 +45,19 @@ class LocalService:
     """What the private gateway offers to endpoints over PoWeb."""
 
     def __init__(
-        self, *, credentials: Credentials, vault: Vault, spool: Spool, clock: Clock, events: EventHub
+        self,
+        *,
+        credentials: Credentials,
+        vault: Vault,
+        spool: Spool,
+        withdrawals: Withdrawals,
+        clock: Clock,
+        events: EventHub,
     ) -> None:
         self._credentials = credentials
         self._vault = vault
         self._spool = spool
+        self._withdrawals = withdrawals
         self._clock = clock
         self._events = events
         self._registrar = Registrar(key=credentials.key, clock=clock, enrol=self._enrol)
@@ -105,7 +115,8 @@ class LocalService:
         address = parcel.recipient.internet_address
         is_near = address is None or normalise_address(address) == peer.address
         if is_near and await self._vault.get_record(ENDPOINTS, parcel.recipient.id) is not None:
-            parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
+            path = parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
+            await self._withdrawals.check(path, gateway_id=self._credentials.node_id)
             return Hop(ENDPOINT, parcel.recipient.id), Carrier.ONLINE
         return Hop(UPLINK, peer.node_id), Carrier.ANY
 
@@ -116,6 +127,26 @@ class LocalService:
         if not is_routable_id(parcel.recipient.id):
             raise InvalidMessageError("the recipient's id is not a node id")
         parcel.check_chain()
+
+    async def withdraw(self, deauthorization: bytes, countersignature: DetachedSignature) -> None:
+        """Refuse from now on what an endpoint of this machine withdrew, and tell the Internet gateway.
+
+        The endpoint that withdraws must be the one that countersigned (rules §3).
+        """
+        require_countersignature(countersignature, deauthorization)
+        try:
+            withdrawal = ParcelDeliveryDeauthorization.parse(deauthorization)
+            if withdrawal.endpoint_id != countersignature.signer.node_id:
+                raise InvalidMessageError("the withdrawal is of another endpoint than who countersigned it")
+            await self._withdrawals.put_into_force(
+                withdrawal, deauthorization, gateway_id=self._credentials.node_id, way=Way.POWEB
+            )
+        except InvalidMessageError as error:
+            raise Unprocessable(str(error)) from error
+        except MessageError as error:
+            raise MalformedRequest(str(error)) from error
+        hop = Hop(UPLINK, self._credentials.peer.node_id)
+        await self._withdrawals.pass_on(withdrawal, deauthorization, hop=hop, carriers=Carrier.ANY)
 
     @asynccontextmanager
     async def collect(self, nonce: bytes, response: bytes, mode: StreamingMode) -> AsyncIterator[Mailbox]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
+from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
@@ -24,6 +25,7 @@ from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
 from awala.nodes.quarantine import Quarantine
 from awala.nodes.upkeep import keep_up
+from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
 from awala.spool import SqliteSpool
 from awala.spool.model import Hop, Totals
@@ -67,7 +69,10 @@ class PrivateGateway:
         self._spool = spool
         self._clock = clock
         self._sessions = Sessions(vault.session_keys)
-        incoming = Incoming(credentials=credentials, spool=spool, clock=clock, events=self.events)
+        withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
+        incoming = Incoming(
+            credentials=credentials, spool=spool, withdrawals=withdrawals, clock=clock, events=self.events
+        )
         self._unpacker = Unpacker(
             own_id=credentials.node_id,
             spool=spool,
@@ -76,11 +81,16 @@ class PrivateGateway:
             events=self.events,
             peer_hop=lambda peer_id: Hop(UPLINK, peer_id),
             on_parcel=incoming.from_cargo,
-            on_rotation=incoming.rotation,
+            on_control={MessageType.CERTIFICATE_ROTATION: incoming.rotation},
         )
         self.pairing = Pairing(credentials=credentials, sessions=self._sessions, clock=clock, connect=connect)
         self.local = LocalService(
-            credentials=credentials, vault=vault, spool=spool, clock=clock, events=self.events
+            credentials=credentials,
+            vault=vault,
+            spool=spool,
+            withdrawals=withdrawals,
+            clock=clock,
+            events=self.events,
         )
         self.uplink = Uplink(
             credentials=credentials,

@@ -69,7 +69,7 @@ async def run_private_gateway(
         ) as node,
         in_background(node.run()),
         serve_poweb(
-            poweb_app(node.local, allowed_hosts=LOCAL_HOSTS),
+            poweb_app(node.local, withdrawals=node.local, allowed_hosts=LOCAL_HOSTS),
             config.poweb.listen,
             tls=server_tls(config.poweb, config.network.minimum_tls_version),
         ) as server,

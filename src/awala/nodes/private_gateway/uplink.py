@@ -21,7 +21,7 @@ from awala.nodes.private_gateway.credentials import Credentials, InternetGateway
 from awala.nodes.private_gateway.incoming import Incoming
 from awala.nodes.private_gateway.pairing import Connect, Pairing
 from awala.nodes.quarantine import Quarantine
-from awala.spool.model import Item
+from awala.spool.model import Item, Kind
 from awala.spool.port import Spool
 
 logger = logging.getLogger(__name__)
@@ -133,15 +133,18 @@ class Uplink:
         path = self._credentials.uplink_path(self._clock.now())
         return [sign_detached(DetachedSignatureType.NONCE, nonce, self._credentials.key, path.leaf)]
 
-    async def _deliver(self, _item: Item, parcel: bytes) -> None:
+    async def _deliver(self, item: Item, octets: bytes) -> None:
         path = self._credentials.uplink_path(self._clock.now())
         countersignature = await asyncio.to_thread(
-            sign_detached, DetachedSignatureType.PARCEL_DELIVERY, parcel, self._credentials.key, path.leaf
+            sign_detached, DetachedSignatureType.PARCEL_DELIVERY, octets, self._credentials.key, path.leaf
         )
         await self._leave_former_peer()
         client = await self._get_client()  # last: until it is used, nothing else may run and close it
         try:
-            await client.deliver(parcel, countersignature)
+            if item.identity.kind is Kind.CONTROL:
+                await client.withdraw(octets, countersignature)  # one that does not know it never will
+            else:
+                await client.deliver(octets, countersignature)
         except UnauthenticatedError:
             await self._renew()
             raise
