@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from awala.demo import checks, network
-from awala.demo.checks import Result, check_ping, check_received, require, run_steps
+from awala.demo import checks, network, steps
+from awala.demo.checks import Result, run_steps
 from awala.demo.errors import CheckFailedError, DemoError, first_error
 from awala.demo.processes import Outcome
+from awala.demo.steps import check_ping, check_received, require
 
 
 def test_prints_a_line_for_a_step_that_held():
@@ -109,8 +110,8 @@ def carrying(monkeypatch, *, taken=1, on_board=1, there=1, back=1):
     async def ask(_word):
         return {"to_internet_gateways": {"items": on_board}}
 
-    monkeypatch.setattr(checks, "meet", meet)
-    monkeypatch.setattr(checks, "trip", trip)
+    monkeypatch.setattr(steps, "meet", meet)
+    monkeypatch.setattr(steps, "trip", trip)
     return SimpleNamespace(courier=SimpleNamespace(ask=ask)), asked
 
 
@@ -121,7 +122,7 @@ async def test_the_courier_goes_again_when_it_left_before_the_answer_was_there(m
     async def arrived():
         return next(answers)
 
-    await checks.carry(net, None, arrived)
+    await steps.carry(net, None, arrived)
 
     assert asked == ["visit", "trip", "visit", "trip", "visit"]
 
@@ -142,7 +143,7 @@ async def test_a_courier_that_carries_nothing_fails_the_check(monkeypatch, missi
         return True
 
     with pytest.raises(CheckFailedError, match=problem):
-        await checks.carry(net, None, arrived)
+        await steps.carry(net, None, arrived)
 
 
 async def test_octets_that_cross_a_cut_link_fail_the_check(monkeypatch):
@@ -158,11 +159,11 @@ async def test_octets_that_cross_a_cut_link_fail_the_check(monkeypatch):
     async def wait_status(*_args, **_more):
         pass
 
-    monkeypatch.setattr(checks, "wait_status", wait_status)
+    monkeypatch.setattr(steps, "wait_status", wait_status)
     side = SimpleNamespace(internet=Leaky(), gateway=None)
 
     with pytest.raises(CheckFailedError, match="octets crossed internet-a while it was cut"):
-        async with checks.without_internet(side):
+        async with steps.without_internet(side):
             side.internet.octets += 1
 
 

@@ -80,3 +80,16 @@ async def test_a_slow_reader_loses_the_oldest_events():
 
         assert (await anext(hops)).message_id == "2"
     assert feed._readers == set()
+
+
+async def test_finds_and_waits_for_the_next_step_of_a_kind_behind_a_position():
+    feed = Feed()
+    feed.publish(hop("m1"))
+    assert (await feed.next("igw-a", "stored", "parcel", after=0)).message_id == "m1"
+
+    waiting = asyncio.create_task(feed.next("igw-a", "stored", "parcel", after=feed.position))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    feed.publish(hop("m2", node="igw-b"))
+    feed.publish(hop("m3"))
+    assert (await waiting).message_id == "m3"

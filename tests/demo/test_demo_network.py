@@ -16,7 +16,15 @@ import pytest
 
 pytestmark = pytest.mark.timeout(300)
 
-STEPS = ["ping-online", "ping-by-courier", "chat-online", "chat-by-courier", "restart"]
+STEPS = [
+    "ping-online",
+    "ping-by-courier",
+    "chat-online",
+    "chat-by-courier",
+    "refused",
+    "revoked",
+    "restart",
+]
 
 
 @pytest.fixture

@@ -204,6 +204,7 @@ class TestAuthorizations:
         assert await peer.identity.authorizations.given_by(sender, NOW) is None
         assert await peer.identity.peers.all() == []
 
+    @pytest.mark.rule("3.5")
     async def test_replaces_only_what_ends_earlier(self, endpoint, peer):
         take = peer.identity.authorizations.take
         arguments = {"expected_peer": ENDPOINT.node_id, "now": NOW, "as_of": NOW}
@@ -215,6 +216,19 @@ class TestAuthorizations:
 
         given = await peer.identity.authorizations.given_by(ENDPOINT.node_id, NOW)
         assert given.leaf == long.authorization.leaf
+
+    @pytest.mark.rule("3.5")
+    @pytest.mark.parametrize("newer_first", [True, False])
+    async def test_of_two_that_end_together_the_one_that_began_later_counts(
+        self, endpoint, peer, newer_first
+    ):
+        arguments = {"expected_peer": ENDPOINT.node_id, "now": NOW, "as_of": NOW}
+        older, newer = await grant(endpoint), await grant(endpoint, now=NOW + HOUR)
+        for params in (newer, older) if newer_first else (older, newer):
+            await peer.identity.authorizations.take(params, **arguments)
+
+        given = await peer.identity.authorizations.given_by(ENDPOINT.node_id, NOW)
+        assert given.leaf == newer.authorization.leaf
 
     async def test_another_gateway_replaces_whatever_there_was(self, endpoint, peer):
         gateway = certify(OTHER_PGW, OTHER_PGW, None, Role.GATEWAY)

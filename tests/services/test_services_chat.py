@@ -25,6 +25,9 @@ class App:
         self.sent.append((peer, message_type, content))
         return "ticket"
 
+    async def withdraw(self, peer):
+        return peer in self.known
+
     async def receive(self, content):
         await self.handlers.handle(IncomingMessage("m", "0sender", TEXT, content, NOW, NOW + DAY, 1))
 
@@ -65,6 +68,13 @@ async def test_finds_peers_by_id_and_by_a_name_that_is_clear(app, chat):
     for who in ("Twin", "nobody"):
         with pytest.raises(ChatError):
             await chat.find(who)
+
+
+async def test_says_whether_a_peer_could_write_before_it_no_longer_can(app, chat):
+    app.known = [known(PEER, "Pea")]
+
+    assert await chat.withdraw(app.known[0])
+    assert not await chat.withdraw(known(STRANGER, "Twin"))
 
 
 async def test_what_is_said_can_be_heard(app, chat, heard):

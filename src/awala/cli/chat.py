@@ -43,8 +43,8 @@ def command(gateway: str | None, common: Common, as_json: bool) -> None:  # noqa
     """Chat with paired peers until standard input ends.
 
     With --json, it reads and prints an object per line: {"do": "offer"}, {"do": "accept", "text": …,
-    "name": …}, {"do": "complete", "text": …, "name": …}, {"do": "say", "to": …, "text": …} and
-    {"do": "peers"}.
+    "name": …}, {"do": "complete", "text": …, "name": …}, {"do": "say", "to": …, "text": …},
+    {"do": "withdraw", "to": …} and {"do": "peers"}.
 
     Example: awala chat
     """

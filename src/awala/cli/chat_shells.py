@@ -33,6 +33,7 @@ HELP = """\
 /complete [NAME]  take the invitation that answers your offer
 /peers            list your peers
 /to NAME          write to this peer from now on
+/withdraw NAME    let this peer write to you no longer; it is told nothing
 /quit             leave
 Everything else is sent to the peer that you write to."""
 
@@ -101,6 +102,10 @@ class JsonShell(Shell):
                 peer, text = await self.chat.find(_text(order, "to")), _text(order, "text")
                 ticket = await self._say(peer, text)
                 print_json_line({"said": {"id": ticket.id, "to": peer.id, "name": peer.name, "text": text}})
+            case "withdraw":
+                peer = await self.chat.find(_text(order, "to"))
+                could = await self.chat.withdraw(peer)
+                print_json_line({"withdrawn": {"id": peer.id, "name": peer.name, "was_authorised": could}})
             case "peers":
                 peers = [{"id": peer.id, "name": peer.name} for peer in await self.chat.peers()]
                 print_json_line({"peers": peers})
@@ -142,6 +147,7 @@ class LineShell(Shell):
             "/complete": self._complete,
             "/peers": self._peers,
             "/to": self._choose,
+            "/withdraw": self._withdraw,
             "/help": self._help,
         }
 
@@ -201,6 +207,12 @@ class LineShell(Shell):
         peer = await self.chat.find(rest)
         self._to = peer.id
         click.echo(f"writing to {printable(_name(peer))}")
+
+    async def _withdraw(self, rest: str) -> None:
+        peer = await self.chat.find(rest)
+        could = await self.chat.withdraw(peer)
+        name = printable(_name(peer))
+        click.echo(f"{name} can no longer write to you" if could else f"{name} could not write to you anyway")
 
     async def _help(self, _rest: str) -> None:
         click.echo(HELP)

@@ -111,6 +111,7 @@ class _Builder:
             pong=pong.node,
             courier=courier,
             links=(*links, outwards, backbone),
+            outside=self._internet.network(await self._internet.proxy_to_resolver()),
         )
 
     async def _host(

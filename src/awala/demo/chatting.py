@@ -76,13 +76,19 @@ class ChatApp:
         texts = (event["received"] for event in self.events if "received" in event)
         return [text for text in texts if text["id"] == message_id]
 
-    async def wait_paired(self, peer_id: str, *, seconds: float) -> None:
-        """Return when a peer can be written to."""
+    def paired(self, peer_id: str) -> int:
+        """Return how often a peer has said that it can be written to."""
+        return sum(event["paired"]["id"] == peer_id for event in self.events if "paired" in event)
 
-        def paired() -> bool:
-            return any(event["paired"]["id"] == peer_id for event in self.events if "paired" in event)
+    async def wait_paired(self, peer_id: str, *, times: int = 1, seconds: float) -> None:
+        """Return when a peer has said so often that it can be written to."""
+        paired = self._until(lambda: self.paired(peer_id) >= times)
+        await self.node.wait_for("the peer's authorisation", paired, seconds=seconds)
 
-        await self.node.wait_for("the peer's authorisation", self._until(paired), seconds=seconds)
+    async def withdraw(self, peer: str) -> bool:
+        """Let a peer, by id or name, write to this side no longer; return whether it could."""
+        withdrawn: Event = await self._do("withdrawn", {"do": "withdraw", "to": peer})
+        return bool(withdrawn["was_authorised"])
 
     async def wait_received(self, *message_ids: str, seconds: float) -> None:
         """Return when all these messages have come."""

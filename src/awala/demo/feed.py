@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,12 +59,15 @@ class Feed:
 
     def __init__(self) -> None:
         self.history: deque[Hop] = deque(maxlen=HISTORY)
+        self.position = 0
+        """How many events there were so far."""
         self._waiting: list[tuple[Callable[[Hop], bool], asyncio.Future[Hop]]] = []
         self._readers: set[asyncio.Queue[Hop]] = set()
 
     def publish(self, hop: Hop) -> None:
         """Add an event."""
         self.history.append(hop)
+        self.position += 1
         for fits, future in self._waiting:
             if not future.done() and fits(hop):
                 future.set_result(hop)
@@ -79,7 +82,20 @@ class Feed:
         def fits(hop: Hop) -> bool:
             return (hop.node, hop.action, hop.message_id) == (node, action, message_id)
 
-        found = next(filter(fits, self.history), None)
+        return await self._first(fits, self.history)
+
+    async def next(self, node: str, action: str, kind: str, *, after: int) -> Hop:
+        """Return when this has happened to any message of a kind at a node, behind an earlier `position`."""
+
+        def fits(hop: Hop) -> bool:
+            return (hop.node, hop.action, hop.kind) == (node, action, kind)
+
+        new = self.position - after
+        return await self._first(fits, list(self.history)[-new:] if new else ())
+
+    async def _first(self, fits: Callable[[Hop], bool], past: Iterable[Hop]) -> Hop:
+        """Return the first event that fits, of the past or to come."""
+        found = next(filter(fits, past), None)
         if found is not None:
             return found
         future: asyncio.Future[Hop] = asyncio.get_running_loop().create_future()

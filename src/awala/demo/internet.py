@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from awala.base.files import write_private
-from awala.bindings.addressing import Service
+from awala.bindings.addressing import Service, Validation
 from awala.bindings.host_port import split_address
+from awala.nodes.config import NetworkConfig, ResolverConfig
 from awala.testing import Authority, SignedZones, TcpProxy, serve_doh
 
 DOMAIN = "demo.test"
@@ -79,13 +80,29 @@ class Internet:
         """Return the settings with which a node finds others, through its own way to the resolver."""
         return {
             "resolver": {
-                "url": f"https://{LOOPBACK}:{resolver.port}/dns-query",
+                "url": _resolver_url(resolver),
                 "validation": "local",
                 "anchors": str(self._anchors),
                 "allow_networks": [NETWORK],
             },
             "tls": {"ca_file": str(self._ca_file)},
         }
+
+    def network(self, resolver: TcpProxy) -> NetworkConfig:
+        """Return the same as `settings`, for what runs in this process."""
+        return NetworkConfig(
+            resolver=ResolverConfig(
+                url=_resolver_url(resolver),
+                validation=Validation.LOCAL,
+                anchors=self._anchors,
+                allow_networks=(NETWORK,),
+            ),
+            ca_file=self._ca_file,
+        )
+
+
+def _resolver_url(resolver: TcpProxy) -> str:
+    return f"https://{LOOPBACK}:{resolver.port}/dns-query"
 
 
 @asynccontextmanager

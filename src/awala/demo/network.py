@@ -16,6 +16,7 @@ from awala.demo.feed import Feed
 from awala.demo.links import Link
 from awala.demo.nodes import Node
 from awala.demo.processes import Processes
+from awala.nodes.config import NetworkConfig
 from awala.testing import TcpProxy
 
 PONG_PARAMS = "connection-params.der"
@@ -68,6 +69,8 @@ class Network:
     pong: Node
     courier: Node
     links: tuple[Link, ...]
+    outside: NetworkConfig
+    """How somebody on the Internet who is none of these finds and trusts them."""
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -151,6 +154,7 @@ async def trip(network: Network) -> Mapping[str, Any]:
 
 async def introduce(a: Side, b: Side, *, seconds: float = 20.0) -> None:
     """Pair two apps, as two people would who meet; return when both can write."""
+    before = b.app.paired(a.app.id)
     invitation = await b.app.accept(await a.app.offer(), name=a.name.upper())
     await a.app.complete(invitation, name=b.name.upper())
-    await b.app.wait_paired(a.app.id, seconds=seconds)
+    await b.app.wait_paired(a.app.id, times=before + 1, seconds=seconds)

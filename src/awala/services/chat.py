@@ -75,6 +75,10 @@ class Chat:
         """Take the invitation that answers our offer; its maker is called ``name`` from now on."""
         return await self._app.complete(Invitation.parse(invitation), name=name)
 
+    async def withdraw(self, peer: Peer | str) -> bool:
+        """Let a peer write to us no longer; say whether it could. It is told nothing."""
+        return await self._app.withdraw(peer)
+
     async def peers(self) -> list[Peer]:
         """Return those we have paired with, or are about to."""
         return await self._app.peers()

@@ -90,9 +90,9 @@ class Authorizations:
     ) -> bool:
         """Keep an authorisation that ``expected_peer`` gave us; say whether it replaced what we had.
 
-        Raises InvalidAuthorizationError; nothing is kept then. It replaces only
-        what ends earlier or came through another gateway. ``as_of`` dates the session key
-        inside: messages dated as ours are, three hours back, must not look older than it.
+        Raises InvalidAuthorizationError; nothing is kept then. It replaces only what ends earlier, what
+        ends then and began earlier, or what came through another gateway (decision 24). ``as_of`` dates
+        the session key inside: messages dated as ours are, three hours back, must not look older than it.
         """
         path = params.authorization
         self._check(params, expected_peer, now)
@@ -135,4 +135,8 @@ class Authorizations:
 
 def _replaces(new: CertificationPath, old: CertificationPath) -> bool:
     same_gateway = [c.node_id for c in new.authorities[1:]] == [c.node_id for c in old.authorities[1:]]
-    return not same_gateway or new.leaf.not_after > old.leaf.not_after
+    return not same_gateway or _span(new.leaf) > _span(old.leaf)
+
+
+def _span(certificate: Certificate) -> tuple[datetime, datetime]:
+    return certificate.not_after, certificate.not_before
