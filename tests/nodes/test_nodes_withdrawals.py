@@ -98,6 +98,7 @@ async def test_what_was_withdrawn_is_refused_at_every_node_once_that_has_heard(i
     await internet.node.internet_door.deliver(parcel(**sending)[1])
 
     assert await endpoint.withdraw(PEER.node_id)
+    assert not await endpoint.withdraw(PEER.node_id)
     late = parcel(**sending)[1]
     await endpoint._take(late)
     assert endpoint.recorder.actions[-1] == "dropped"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime
 
 from awala.base.errors import AwalaError
@@ -74,6 +75,11 @@ class Authorizations:
         if not live:
             return None
         return ParcelDeliveryDeauthorization(self._key.node_id, frozenset(live), max(live.values()))
+
+    async def forget(self, peer_id: str, serials: Collection[bytes]) -> None:
+        """Erase the notes of authorisations that were withdrawn."""
+        for serial in serials:
+            await self._vault.delete_record(self._granted_to(peer_id), serial.hex())
 
     async def forget_ended(self, peer_id: str, now: datetime) -> None:
         """Erase the notes of authorisations that have ended by themselves."""

@@ -232,6 +232,7 @@ class PrivateEndpoint:
             await self.identity.peers.note_withdrawal(peer_id)
             hop = Hop(GATEWAY, self.node_id)
             await self._withdrawals.pass_on(withdrawal, octets, hop=hop, carriers=Carrier.ONLINE)
+            await self.identity.authorizations.forget(peer_id, withdrawal.serials)
         await self._vault.delete_record(_WITHDRAWALS, peer_id)
 
     async def send_authorization(self, peer: Peer) -> str:
