@@ -5,6 +5,7 @@ from awala.messages import inspection, limits, media_types
 from awala.messages.cargo import Cargo
 from awala.messages.cargo_collection import CargoCollectionAuthorization, CargoCollectionRequest
 from awala.messages.cargo_message_set import CargoMessageSet, pack
+from awala.messages.certificate_revocation import GatewayCertificateRevocation
 from awala.messages.certificate_rotation import CertificateRotation
 from awala.messages.collection import HandshakeChallenge, HandshakeResponse, ParcelDelivery
 from awala.messages.connection_params import NodeConnectionParams, PrivateEndpointConnectionParams
@@ -43,6 +44,7 @@ __all__ = [
     "CertificateRotation",
     "DetachedSignature",
     "DetachedSignatureType",
+    "GatewayCertificateRevocation",
     "HandshakeChallenge",
     "HandshakeResponse",
     "InvalidMessageError",

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from awala.crypto import IdentityPublicKey, SessionKey, SessionPublicKey
 from awala.messages.cargo_message_set import CargoMessageSet
 from awala.messages.inspection.kinds import BY_PREFIX
-from awala.messages.prefix import MessageType, recognise
+from awala.messages.prefix import recognise
 from awala.messages.service_message import ServiceMessage
 from awala.pki import Certificate, CertificationPath
 
@@ -83,6 +83,4 @@ def node_ids(certificates: Iterable[Certificate]) -> list[str]:
 
 def _item_kind(item: bytes) -> str:
     message_type = recognise(item)
-    if message_type is MessageType.GATEWAY_REVOCATION:
-        return "gateway-revocation"
     return BY_PREFIX[message_type].value if message_type is not None else "unknown"
