@@ -18,6 +18,7 @@ from messages_cast import (
     PGW_CERT,
     SESSION,
     a_parcel,
+    certificate,
     envelope,
     sealed,
 )
@@ -38,7 +39,7 @@ from awala.messages import (
     WrongKeyError,
 )
 from awala.messages.inspection import Kind, inspect
-from awala.pki import Certificate, CertificationPath, PathForm
+from awala.pki import Certificate, CertificationPath, PathForm, RateLimit, Role
 from helpers.vectors import AT, STACKS, vector
 
 SESSION_KEY = SESSION.private_key.serialize()
@@ -347,6 +348,13 @@ def test_explains_a_revocation_of_a_gateways_certificate():
     assert explained(octets) == report
     judged = {"authorised": True, "path": [PGW.node_id, IGW.node_id], "reason": None}
     assert explained(octets, anchors=[IGW_CERT]) == report | judged
+
+
+def test_explains_how_many_parcels_an_authorisation_lets_through():
+    limit = RateLimit(10, timedelta(minutes=1))
+    limited = certificate(PEER, EP, EP_CERT, Role.DELIVERY_AUTHORIZATION, rate_limit=limit)
+    expected = certificate_members(limited) | {"rate_limit": {"limit": 10, "period": 60}}
+    assert explained(limited.encoding) == {"kind": "certificate"} | expected
 
 
 @pytest.mark.parametrize("form", PathForm)

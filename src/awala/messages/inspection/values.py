@@ -31,8 +31,8 @@ def base64(octets: bytes) -> str:
 
 
 def certificate(value: Certificate) -> Report:
-    """Describe a certificate."""
-    return {
+    """Describe a certificate; its rate limit, the period of which is in seconds, only if it has one."""
+    report: Report = {
         "subject_id": value.subject_id,
         "issuer_id": value.issuer_id,
         "serial": value.serial.hex(),
@@ -41,6 +41,10 @@ def certificate(value: Certificate) -> Report:
         "is_ca": value.is_ca,
         "path_length": value.path_length,
     }
+    if value.rate_limit is not None:
+        seconds = int(value.rate_limit.period.total_seconds())
+        report["rate_limit"] = {"limit": value.rate_limit.limit, "period": seconds}
+    return report
 
 
 def path(value: CertificationPath) -> Report:
