@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -166,6 +166,41 @@ def test_the_policy_sets_the_tolerance():
     at = AT + DAY + timedelta(seconds=1)
     assert build_path(LEAF, (), [ENDPOINT], at=at)
     assert problem(LEAF, (), [ENDPOINT], at=at, policy=strict) == (PathProblem.EXPIRED, LEAF)
+
+
+def test_paths_are_judged_at_the_ends_of_the_calendar():
+    start, end = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert problem(LEAF, (), [ENDPOINT], at=start) == (PathProblem.NOT_YET_VALID, LEAF)
+    assert problem(LEAF, (), [ENDPOINT], at=end) == (PathProblem.EXPIRED, LEAF)
+
+
+def test_a_path_to_the_end_of_the_calendar_is_good_at_the_end_of_the_calendar():
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    endless = make("pgw", "igw", not_after=end), make("igw", not_after=end)
+    assert build_path(endless[0], (), endless[1:], at=end) == endless
+
+
+def test_a_policy_may_leave_dates_aside():
+    policy = PathPolicy(enforce_dates=False)
+    for at in (AT - 1000 * DAY, AT, AT + 1000 * DAY):
+        assert build_path(LEAF, [ENDPOINT, GATEWAY], [ROOT], at=at, policy=policy)[-1] == ROOT
+    assert problem(LEAF, [ENDPOINT, GATEWAY], [ROOT], at=AT + 1000 * DAY) == (PathProblem.EXPIRED, LEAF)
+
+
+def test_a_policy_may_leave_path_lengths_aside():
+    policy = PathPolicy(enforce_path_length=False)
+    root = make("igw", extensions=ca(0))
+    assert build_path(LEAF, [ENDPOINT, GATEWAY], [root], at=AT, policy=policy)[-1] == root
+    assert problem(LEAF, [ENDPOINT, GATEWAY], [root]) == (PathProblem.PATH_TOO_LONG, root)
+
+
+def test_a_policy_may_know_further_critical_extensions():
+    odd = make("ep", "pgw", extensions=(CA, extension("1.2.3", b"", critical=True)))
+    policy = PathPolicy(known_critical=frozenset({"1.2.3", "1.2.4"}))
+    assert build_path(LEAF, [odd, GATEWAY], [ROOT], at=AT, policy=policy)[1] == odd
+    assert problem(LEAF, [odd, GATEWAY], [ROOT]) == (PathProblem.UNKNOWN_CRITICAL_EXTENSION, odd)
+    other = PathPolicy(known_critical=frozenset({"1.2.4"}))
+    assert problem(LEAF, [odd, GATEWAY], [ROOT], policy=other)[1] == odd
 
 
 def test_dates_are_checked_again_although_the_signatures_are_remembered():

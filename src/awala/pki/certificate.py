@@ -234,7 +234,7 @@ class Certificate:
 
     def valid_at(self, at: datetime, tolerance: timedelta = CLOCK_TOLERANCE) -> bool:
         """Return whether ``at`` lies within the validity, give or take ``tolerance`` (rules §2)."""
-        return self.not_before <= at + tolerance and at - tolerance <= self.not_after
+        return self.not_before - at <= tolerance and at - self.not_after <= tolerance
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.encoding == other.encoding
