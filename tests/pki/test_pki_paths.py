@@ -263,6 +263,18 @@ def test_self_issued_authorities_do_not_count_towards_the_length():
     assert endpoint_path == (ENDPOINT, GATEWAY, root)
 
 
+def test_an_authoritys_certificate_for_a_new_key_of_its_own_does_not_count_either():
+    new_key, own_name = KEYS["peer"], name(KEYS["igw"].node_id)
+    again = make("peer", "igw", subject=own_name)
+    gateway = Certificate.parse(forge(key=new_key, subject_key=KEYS["pgw"].public_key, issuer=own_name))
+    root = make("igw", extensions=ca(2))
+    path = build_path(LEAF, [ENDPOINT, gateway, again], [root], at=AT)
+    assert path == (LEAF, ENDPOINT, gateway, again, root)
+    too_short = make("igw", extensions=ca(1))
+    refused = problem(LEAF, [ENDPOINT, gateway, again], [too_short])
+    assert refused == (PathProblem.PATH_TOO_LONG, too_short)
+
+
 def test_rules_3_roles_are_exact():
     policy = PathPolicy(roles=ROLES)
     for stack in STACKS:
