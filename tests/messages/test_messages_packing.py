@@ -54,6 +54,7 @@ def len_of_header(length):
     return 2 if length < 128 else 2 + (length.bit_length() + 7) // 8
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 400), max_size=20), st.integers(0, 70_000))
 @example([], 0)
 @example([], 1)
@@ -86,7 +87,7 @@ def test_each_item_goes_into_the_first_set_that_has_room(sizes, target, sets):
     assert pack(sizes, target) == sets
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(0, 2000), max_size=60), st.integers(10, 1500))
 @example(WASTEFUL, 103)
 def test_packed_sets_hold_every_item_once_within_the_target_and_are_few(sizes, target):
@@ -104,7 +105,7 @@ def test_packed_sets_hold_every_item_once_within_the_target_and_are_few(sizes, t
     assert len(packed) <= len(first_fit(sorted(sizes, reverse=True), target)) + 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=80), st.integers(50, 700))
 def test_the_order_is_that_of_importance_unless_that_costs_more_than_one_cargo(sizes, target):
     by_order, by_size = first_fit(sizes, target), first_fit(sorted(sizes, reverse=True), target)
