@@ -14,6 +14,7 @@ from awala.pki import Certificate, CertificateError, RateLimit, Role, build_path
 from awala.pki.rate_limit import MAX_RATE_LIMIT, RATE_LIMIT
 from helpers.cast import identity_key
 from helpers.forgery import constraints, extension, forge
+from helpers.mutations import mutations
 from helpers.vectors import AT
 
 DAY = timedelta(days=1)
@@ -143,3 +144,13 @@ def test_refuses_to_issue_what_cannot_be_read(rate_limit):
 def test_other_certificates_than_authorisations_have_no_limit(role):
     with pytest.raises(CertificateError, match="delivery authorisation"):
         issued(ONE_A_DAY, role=role, to=ENDPOINT_KEY)
+
+
+def test_damaged_limits_are_read_or_refused():
+    outcomes = set()
+    for damaged in mutations(ONE_A_DAY.encode(), 400):
+        try:
+            outcomes.add(type(RateLimit.decode(damaged)))
+        except CertificateError:
+            outcomes.add(CertificateError)
+    assert outcomes == {RateLimit, CertificateError}

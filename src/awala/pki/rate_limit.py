@@ -26,7 +26,8 @@ _KEPT: Final = 256
 class RateLimit:
     """At most ``limit`` parcels in any ``period``, which is a whole number of seconds.
 
-    A limit of zero lets nothing through.
+    A limit of zero lets nothing through. Internet gateways count by the time at which parcels come in,
+    private gateways by the dates of the parcels.
     """
 
     limit: int
