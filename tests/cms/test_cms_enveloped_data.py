@@ -191,7 +191,10 @@ def test_opens_what_it_made(length, content_cipher):
 @pytest.mark.parametrize("curve", Curve)
 @pytest.mark.parametrize("kdf_hash", HashAlgorithm)
 @pytest.mark.parametrize("key_wrap", KeyWrap)
-def test_opens_every_combination_of_curve_derivation_and_wrap(curve, kdf_hash, key_wrap):
+@pytest.mark.parametrize("content_cipher", ContentCipher)
+def test_rules_1_opens_every_combination_of_curve_derivation_wrap_and_cipher(
+    curve, kdf_hash, key_wrap, content_cipher
+):
     recipient, originator = SessionKeyPair.generate(curve), SessionKeyPair.generate(curve)
     data = encrypt(
         PLAINTEXT,
@@ -199,9 +202,10 @@ def test_opens_every_combination_of_curve_derivation_and_wrap(curve, kdf_hash, k
         originator=originator,
         kdf_hash=kdf_hash,
         key_wrap=key_wrap,
+        content_cipher=content_cipher,
     )
     read = EnvelopedData.parse(data)
-    assert (read.kdf_hash, read.key_wrap) == (kdf_hash, key_wrap)
+    assert (read.kdf_hash, read.key_wrap, read.content_cipher) == (kdf_hash, key_wrap, content_cipher)
     assert read.originator_key == originator.session_key
     assert read.decrypt(recipient.private_key) == PLAINTEXT
 

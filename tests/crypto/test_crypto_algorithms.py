@@ -33,6 +33,9 @@ MGF1 = der.oid("1.2.840.113549.1.1.8")
 SHA1 = der.sequence(der.oid("1.3.14.3.2.26"), der.null())
 SHA256 = HashAlgorithm.SHA256.identifier_with_null
 SHA384 = HashAlgorithm.SHA384.identifier_with_null
+SHA512 = HashAlgorithm.SHA512.identifier_with_null
+SHA224 = der.sequence(der.oid("2.16.840.1.101.3.4.2.4"), der.null())
+MD5 = der.sequence(der.oid("1.2.840.113549.2.5"), der.null())
 
 
 def pss(digest=SHA256, mask_digest=SHA256, salt=32, trailer=None, scheme=PSS, mask=MGF1) -> bytes:
@@ -68,6 +71,10 @@ def test_rules_1_reads_pss_with_a_salt_of_the_digests_length(algorithm):
         pss(salt=20),
         pss(salt=64),
         pss(digest=SHA1, mask_digest=SHA1, salt=20),
+        pss(digest=MD5, mask_digest=MD5, salt=16),
+        pss(digest=SHA224, mask_digest=SHA224, salt=28),
+        pss(digest=SHA384, mask_digest=SHA384),
+        pss(digest=SHA512, mask_digest=SHA512, salt=48),
         pss(mask_digest=SHA384),
         pss(digest=SHA384, salt=48),
         pss(trailer=2),

@@ -23,7 +23,7 @@ STRANGER = IdentityPrivateKey.load(vector("jvm", "peer.pkcs8.der"), own=True)
 SESSION = SessionKeyPair(b"\x01\x02", SessionPrivateKey.load(vector("js", "sk.pkcs8.der")))
 
 
-def certificate(subject, issuer_key, issuer, role, *, start=NOW - DAY, end=NOW + 30 * DAY, serial=None):
+def certificate(subject, issuer_key, issuer, role, *, start=NOW - DAY, end=NOW + 30 * DAY, **options):
     return issue(
         subject_key=subject.public_key,
         issuer_key=issuer_key,
@@ -31,7 +31,7 @@ def certificate(subject, issuer_key, issuer, role, *, start=NOW - DAY, end=NOW +
         role=role,
         not_before=start,
         not_after=end,
-        serial=serial,
+        **options,
     )
 
 

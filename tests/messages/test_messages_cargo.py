@@ -171,40 +171,6 @@ def test_the_largest_item_just_fits():
         CargoMessageSet((bytes(limits.MAX_CARGO_ITEM_SIZE), b"1")).serialize()
 
 
-@pytest.mark.parametrize(
-    ("sizes", "target", "batches"),
-    [
-        ([], 100, []),
-        ([10, 10], 100, [[0, 1]]),
-        ([40, 50], 105, [[0, 1]]),
-        ([40, 51], 105, [[0], [1]]),
-        ([90, 1], 100, [[0], [1]]),
-        ([1, 500, 1], 100, [[0], [1], [2]]),
-        ([500], 100, [[0]]),
-        ([0] * 3, 5, [[0], [1], [2]]),
-    ],
-)
-def test_items_are_packed_greedily_and_in_order(sizes, target, batches):
-    assert pack(sizes, target) == batches
-
-
-@given(st.lists(st.integers(0, 2000), max_size=60), st.integers(10, 1500))
-def test_packed_sets_stay_within_the_target(sizes, target):
-    batches = pack(sizes, target)
-    assert [index for batch in batches for index in batch] == list(range(len(sizes)))
-    for number, batch in enumerate(batches):
-        octets = len(der.sequence(*(der.octet_string(bytes(sizes[index])) for index in batch)))
-        assert octets <= target or len(batch) == 1
-        if number + 1 < len(batches):
-            following = batches[number + 1][0]
-            assert 5 + sum(sizes[index] + 5 for index in [*batch, following]) > target
-
-
-def test_a_packed_set_has_no_more_items_than_a_cargo_may_have(monkeypatch):
-    monkeypatch.setattr(set_module, "MAX_CARGO_ITEMS", 2)
-    assert pack([1] * 5) == [[0, 1], [2, 3], [4]]
-
-
 def test_two_of_the_largest_parcels_travel_in_two_cargoes():
     assert pack([limits.MAX_PARCEL_SIZE] * 2) == [[0], [1]]
 

@@ -9,6 +9,7 @@ import pytest
 from messages_cast import (
     EP,
     EP_CERT,
+    IGW,
     IGW_CERT,
     NOW,
     PDA,
@@ -17,6 +18,7 @@ from messages_cast import (
     PGW_CERT,
     SESSION,
     a_parcel,
+    certificate,
     envelope,
     sealed,
 )
@@ -26,16 +28,18 @@ from awala.cms import sign
 from awala.messages import (
     AmbiguousKindError,
     CargoMessageSet,
+    GatewayCertificateRevocation,
     HandshakeChallenge,
     InvalidMessageError,
     MalformedMessageError,
     ParcelDelivery,
     ParcelDeliveryDeauthorization,
+    Recipient,
     RegistrationRequest,
     WrongKeyError,
 )
 from awala.messages.inspection import Kind, inspect
-from awala.pki import Certificate, CertificationPath, PathForm
+from awala.pki import Certificate, CertificationPath, PathForm, RateLimit, Role
 from helpers.vectors import AT, STACKS, vector
 
 SESSION_KEY = SESSION.private_key.serialize()
@@ -326,6 +330,33 @@ def test_explains_a_withdrawal():
     }
 
 
+def test_explains_a_revocation_of_a_gateways_certificate():
+    octets = GatewayCertificateRevocation(
+        Recipient(IGW.node_id, "example.com"), "id", NOW, 60, b"", PGW_CERT
+    ).serialize(PGW)
+    report = {
+        "kind": "gateway-certificate-revocation",
+        "id": "id",
+        "created_at": "2026-11-21T00:55:00Z",
+        "expires_at": "2026-11-21T00:56:00Z",
+        "ttl": 60,
+        "size": len(octets),
+        "recipient": {"id": IGW.node_id, "internet_address": "example.com"},
+        "sender": {"id": PGW.node_id, "certificate": certificate_members(PGW_CERT)},
+        "chain": [],
+    }
+    assert explained(octets) == report
+    judged = {"authorised": True, "path": [PGW.node_id, IGW.node_id], "reason": None}
+    assert explained(octets, anchors=[IGW_CERT]) == report | judged
+
+
+def test_explains_how_many_parcels_an_authorisation_lets_through():
+    limit = RateLimit(10, timedelta(minutes=1))
+    limited = certificate(PEER, EP, EP_CERT, Role.DELIVERY_AUTHORIZATION, rate_limit=limit)
+    expected = certificate_members(limited) | {"rate_limit": {"limit": 10, "period": 60}}
+    assert explained(limited.encoding) == {"kind": "certificate"} | expected
+
+
 @pytest.mark.parametrize("form", PathForm)
 def test_explains_certification_paths_of_both_forms(form):
     path = CertificationPath(PDA, (EP_CERT, PGW_CERT))
@@ -344,7 +375,7 @@ def test_explains_signed_data_with_its_content():
 def test_items_that_are_not_known_are_named_so():
     items = CargoMessageSet((b"Awala\x11\x00", b"junk", b"Awala\x12\x00", b""))
     assert [item["kind"] for item in explained(items.serialize())["items"]] == [
-        "gateway-revocation",
+        "gateway-certificate-revocation",
         "unknown",
         "pdd",
         "unknown",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from messages_cast import (
     DAY,
@@ -20,8 +22,11 @@ from messages_cast import (
     certificate,
 )
 
+from awala.asn1 import der
 from awala.messages import InvalidMessageError, Parcel, Recipient
-from awala.pki import Certificate, Role
+from awala.pki import Certificate, RateLimit, Role
+from awala.pki.rate_limit import RATE_LIMIT
+from helpers.forgery import constraints, extension, forge
 from helpers.vectors import AT, STACKS, vector
 
 
@@ -57,6 +62,26 @@ def test_the_private_gateways_own_certificate_may_be_self_issued():
 def test_the_endpoint_anchors_it_at_its_own_certificate():
     path = a_parcel().authorise_at_endpoint([EP_CERT], NOW)
     assert (path.authorization, path.endpoint, path.anchor) == (PDA, EP_CERT, EP_CERT)
+
+
+def test_every_node_learns_how_many_parcels_the_sender_may_send():
+    limit = RateLimit(10, timedelta(minutes=1))
+    limited = certificate(PEER, EP, EP_CERT, Role.DELIVERY_AUTHORIZATION, rate_limit=limit)
+    parcel = a_parcel(sender_certificate=limited)
+    assert parcel.authorise_at_internet_gateway([IGW_CERT], NOW).rate_limit == limit
+    assert parcel.authorise_at_private_gateway([PGW_CERT], NOW).rate_limit == limit
+    assert parcel.authorise_at_endpoint([EP_CERT], NOW).authorization.rate_limit == limit
+    assert a_parcel().authorise_at_endpoint([EP_CERT], NOW).rate_limit is None
+
+
+def test_a_limit_that_cannot_be_read_is_no_leave_to_send_without_one():
+    extensions = (constraints(der.integer(0)), extension(RATE_LIMIT, der.sequence()))
+    subject = PEER.public_key
+    pda = Certificate.parse(forge(key=EP, subject_key=subject, issuer=EP_CERT.subject, extensions=extensions))
+    parcel = a_parcel(sender_certificate=pda)
+    assert parcel.authorise([IGW_CERT], NOW)[0] == pda
+    with pytest.raises(InvalidMessageError, match="rate limit"):
+        parcel.authorise_at_internet_gateway([IGW_CERT], NOW)
 
 
 def test_each_node_insists_on_its_place_in_the_path():

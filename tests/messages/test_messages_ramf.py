@@ -38,7 +38,6 @@ from awala.messages import (
     limits,
     recognise,
 )
-from awala.messages import ramf as ramf_module
 from awala.pki import Role
 
 HOUR = timedelta(hours=1)
@@ -329,7 +328,7 @@ def test_refuses_fields_that_are_no_sequence():
 
 
 def test_refuses_a_payload_larger_than_the_limit(monkeypatch):
-    monkeypatch.setattr(ramf_module, "MAX_PAYLOAD_SIZE", 6)
+    monkeypatch.setattr(Parcel, "MAX_PAYLOAD", 6)
     with pytest.raises(MalformedMessageError, match="payload"):
         Parcel.parse(envelope())
 

@@ -313,6 +313,13 @@ def test_rules_2_validity_has_a_tolerance_of_two_hours(offset, valid):
     assert forged().valid_at(AT + offset) is valid
 
 
+@pytest.mark.parametrize(
+    "at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+)
+def test_validity_is_judged_at_the_ends_of_the_calendar(at):
+    assert not certificate("js", "pda").valid_at(at)
+
+
 def test_validity_without_tolerance():
     assert forged().valid_at(AT + timedelta(days=1), timedelta(0))
     assert not forged().valid_at(AT + timedelta(days=1, seconds=1), timedelta(0))

@@ -9,6 +9,7 @@ import pytest
 import awala.pki.paths
 from awala.pki import (
     CLOCK_TOLERANCE,
+    DEFAULT_POLICY,
     PathError,
     PathPolicy,
     PathProblem,
@@ -131,11 +132,11 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     monkeypatch.setattr(memory, "_KEPT", 3)
 
     for number in range(10):
-        memory.remember_path(PDA, (), (ROOT,) * number, None, (PDA,))
+        memory.remember_path(PDA, (), (ROOT,) * number, DEFAULT_POLICY.timeless, (PDA,))
         assert 0 < len(memory._paths) <= 3
 
 
 def test_certificates_of_many_octets_are_not_remembered():
-    memory.remember_path(PDA, (ENDPOINT,) * 8, (ROOT,), None, (PDA,))
+    memory.remember_path(PDA, (ENDPOINT,) * 8, (ROOT,), DEFAULT_POLICY.timeless, (PDA,))
 
-    assert memory.recall_path(PDA, (ENDPOINT,) * 8, (ROOT,), None) is None
+    assert memory.recall_path(PDA, (ENDPOINT,) * 8, (ROOT,), DEFAULT_POLICY.timeless) is None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -168,6 +168,41 @@ def test_the_policy_sets_the_tolerance():
     assert problem(LEAF, (), [ENDPOINT], at=at, policy=strict) == (PathProblem.EXPIRED, LEAF)
 
 
+def test_paths_are_judged_at_the_ends_of_the_calendar():
+    start, end = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert problem(LEAF, (), [ENDPOINT], at=start) == (PathProblem.NOT_YET_VALID, LEAF)
+    assert problem(LEAF, (), [ENDPOINT], at=end) == (PathProblem.EXPIRED, LEAF)
+
+
+def test_a_path_to_the_end_of_the_calendar_is_good_at_the_end_of_the_calendar():
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    endless = make("pgw", "igw", not_after=end), make("igw", not_after=end)
+    assert build_path(endless[0], (), endless[1:], at=end) == endless
+
+
+def test_a_policy_may_leave_dates_aside():
+    policy = PathPolicy(enforce_dates=False)
+    for at in (AT - 1000 * DAY, AT, AT + 1000 * DAY):
+        assert build_path(LEAF, [ENDPOINT, GATEWAY], [ROOT], at=at, policy=policy)[-1] == ROOT
+    assert problem(LEAF, [ENDPOINT, GATEWAY], [ROOT], at=AT + 1000 * DAY) == (PathProblem.EXPIRED, LEAF)
+
+
+def test_a_policy_may_leave_path_lengths_aside():
+    policy = PathPolicy(enforce_path_length=False)
+    root = make("igw", extensions=ca(0))
+    assert build_path(LEAF, [ENDPOINT, GATEWAY], [root], at=AT, policy=policy)[-1] == root
+    assert problem(LEAF, [ENDPOINT, GATEWAY], [root]) == (PathProblem.PATH_TOO_LONG, root)
+
+
+def test_a_policy_may_know_further_critical_extensions():
+    odd = make("ep", "pgw", extensions=(CA, extension("1.2.3", b"", critical=True)))
+    policy = PathPolicy(known_critical=frozenset({"1.2.3", "1.2.4"}))
+    assert build_path(LEAF, [odd, GATEWAY], [ROOT], at=AT, policy=policy)[1] == odd
+    assert problem(LEAF, [odd, GATEWAY], [ROOT]) == (PathProblem.UNKNOWN_CRITICAL_EXTENSION, odd)
+    other = PathPolicy(known_critical=frozenset({"1.2.4"}))
+    assert problem(LEAF, [odd, GATEWAY], [ROOT], policy=other)[1] == odd
+
+
 def test_dates_are_checked_again_although_the_signatures_are_remembered():
     assert build_path(LEAF, [ENDPOINT, GATEWAY], [ROOT], at=AT)
     assert problem(LEAF, [ENDPOINT, GATEWAY], [ROOT], at=AT + 2 * DAY) == (PathProblem.EXPIRED, LEAF)
@@ -226,6 +261,18 @@ def test_self_issued_authorities_do_not_count_towards_the_length():
     assert build_path(GATEWAY, [again], [root], at=AT) == (GATEWAY, root)
     endpoint_path = build_path(ENDPOINT, [GATEWAY, again], [root], at=AT)
     assert endpoint_path == (ENDPOINT, GATEWAY, root)
+
+
+def test_an_authoritys_certificate_for_a_new_key_of_its_own_does_not_count_either():
+    new_key, own_name = KEYS["peer"], name(KEYS["igw"].node_id)
+    again = make("peer", "igw", subject=own_name)
+    gateway = Certificate.parse(forge(key=new_key, subject_key=KEYS["pgw"].public_key, issuer=own_name))
+    root = make("igw", extensions=ca(2))
+    path = build_path(LEAF, [ENDPOINT, gateway, again], [root], at=AT)
+    assert path == (LEAF, ENDPOINT, gateway, again, root)
+    too_short = make("igw", extensions=ca(1))
+    refused = problem(LEAF, [ENDPOINT, gateway, again], [too_short])
+    assert refused == (PathProblem.PATH_TOO_LONG, too_short)
 
 
 def test_rules_3_roles_are_exact():

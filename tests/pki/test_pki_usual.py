@@ -23,6 +23,7 @@ READ = (
     "is_ca",
     "path_length",
     "critical_extensions",
+    "rate_limit",
 )
 EXTENSIONS = ("2.5.29.14", "2.5.29.19", "2.5.29.35")
 OF_VECTORS = [

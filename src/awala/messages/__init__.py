@@ -4,7 +4,8 @@
 from awala.messages import inspection, limits, media_types
 from awala.messages.cargo import Cargo
 from awala.messages.cargo_collection import CargoCollectionAuthorization, CargoCollectionRequest
-from awala.messages.cargo_message_set import CargoMessageSet, pack
+from awala.messages.cargo_message_set import CargoMessageSet
+from awala.messages.certificate_revocation import GatewayCertificateRevocation
 from awala.messages.certificate_rotation import CertificateRotation
 from awala.messages.collection import HandshakeChallenge, HandshakeResponse, ParcelDelivery
 from awala.messages.connection_params import NodeConnectionParams, PrivateEndpointConnectionParams
@@ -17,6 +18,7 @@ from awala.messages.errors import (
     MessageError,
     WrongKeyError,
 )
+from awala.messages.packing import pack
 from awala.messages.parcel import Parcel, ParcelPath
 from awala.messages.parcel_collection_ack import ParcelCollectionAck
 from awala.messages.prefix import MessageType, recognise
@@ -43,6 +45,7 @@ __all__ = [
     "CertificateRotation",
     "DetachedSignature",
     "DetachedSignatureType",
+    "GatewayCertificateRevocation",
     "HandshakeChallenge",
     "HandshakeResponse",
     "InvalidMessageError",

@@ -36,10 +36,7 @@ class CargoCollectionAuthorization(RamfMessage):
 
         Returns the sender's certificate and that one. Raises `InvalidMessageError`.
         """
-        path = self.authorise(own_certificates, now)
-        if len(path) != 2:  # noqa: PLR2004 - sender and anchor
-            raise InvalidMessageError("The sender's certificate was not issued by this gateway itself")
-        return path[0], path[1]
+        return self.authorise_directly(own_certificates, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The plaintext of a cargo: a set of messages; and how messages are packed into as few sets as possible."""
+"""The plaintext of a cargo: a set of messages (RS-000, Cargo)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from awala.asn1 import Octets, der, parse
 from awala.messages.errors import InvalidMessageError, MalformedMessageError, reading
-from awala.messages.limits import (
-    CARGO_ITEM_OVERHEAD,
-    CARGO_SET_OVERHEAD,
-    CARGO_TARGET_INTERNET,
-    MAX_CARGO_ITEM_SIZE,
-    MAX_CARGO_ITEMS,
-    MAX_SDU,
-)
+from awala.messages.limits import MAX_CARGO_ITEM_SIZE, MAX_CARGO_ITEMS, MAX_SDU
 
 _ITEM: Final = der.OCTET_STRING
 
@@ -49,23 +41,3 @@ class CargoMessageSet:
         if len(serialization) > MAX_SDU:
             raise InvalidMessageError(f"The set is larger than {MAX_SDU} octets")
         return serialization
-
-
-def pack(sizes: Iterable[int], target: int = CARGO_TARGET_INTERNET) -> list[list[int]]:
-    """Distribute items over sets, greedily and in order; return for each set the indexes of its items.
-
-    ``sizes`` are the items' octets, ``target`` the size that no set should exceed in octets; an item
-    that is larger by itself travels alone. Each item is reckoned with five octets of overhead, and
-    the set with five more, whatever they really take (rules §1).
-    """
-    budget = target - CARGO_SET_OVERHEAD
-    batches: list[list[int]] = []
-    room = 0
-    for index, size in enumerate(sizes):
-        cost = size + CARGO_ITEM_OVERHEAD
-        if not batches or cost > room or len(batches[-1]) == MAX_CARGO_ITEMS:
-            batches.append([])
-            room = budget
-        batches[-1].append(index)
-        room -= cost
-    return batches

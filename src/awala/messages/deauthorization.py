@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from awala.asn1 import Element, Octets, der
 from awala.messages.errors import InvalidMessageError, MalformedMessageError, reading
@@ -24,15 +23,13 @@ from awala.messages.structure import (
     text_field,
 )
 
-_SERIALS: Final = 0xA1
-
 
 @dataclass(frozen=True, slots=True)
 class ParcelDeliveryDeauthorization:
     """Withdraws authorisations that the endpoint ``endpoint_id`` issued.
 
     ``serials`` are the contents octets of serial numbers as they stand in the certificates; none
-    means all. The withdrawal counts until ``expiry``.
+    means all that it issued. The withdrawal counts until ``expiry``.
     """
 
     endpoint_id: str
@@ -44,15 +41,12 @@ class ParcelDeliveryDeauthorization:
         """Read a withdrawal; raise `MalformedMessageError`."""
         body = without_prefix(data, MessageType.PDD)
         with reading("parcel delivery deauthorization"):
-            fields = sequence_fields(body, 2)
-            endpoint_id = text_field(fields[0], 0, "endpoint id", MAX_RECIPIENT_ID_LENGTH)
-            serials: frozenset[bytes] = frozenset()
-            if fields[1].identifier == _SERIALS:
-                serials = _serials(fields[1])
-                fields = [fields[0], *fields[2:]]
-            if len(fields) == 1:
-                raise MalformedMessageError("A withdrawal has no expiry date")
-            return cls(endpoint_id, serials, date_field(fields[1], 2, "expiry date"))
+            fields = sequence_fields(body, 3)
+            return cls(
+                text_field(fields[0], 0, "endpoint id", MAX_RECIPIENT_ID_LENGTH),
+                _serials(fields[1]),
+                date_field(fields[2], 2, "expiry date"),
+            )
 
     def serialize(self) -> bytes:
         """Return the withdrawal; raise `InvalidMessageError` for values that cannot be written."""

@@ -50,12 +50,6 @@ MAX_CARGO_ITEMS: Final = 100_000
 MAX_CARGO_ITEM_SIZE: Final = 8_322_038
 """Largest item in a cargo that is written (the largest parcel; rules §1)."""
 
-CARGO_ITEM_OVERHEAD: Final = 5
-"""What an item costs in a cargo besides its own octets: tag and length, rounded up (rules §1)."""
-
-CARGO_SET_OVERHEAD: Final = 5
-"""What the set itself costs: tag and length, rounded up."""
-
 CARGO_TARGET_INTERNET: Final = MAX_SDU
 """What a cargo towards an Internet gateway is filled to (rules §1)."""
 

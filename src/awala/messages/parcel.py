@@ -12,7 +12,7 @@ from awala.messages.errors import InvalidMessageError
 from awala.messages.limits import EMITTED_PARCEL_MAX, MAX_PARCEL_SIZE
 from awala.messages.prefix import MessageType
 from awala.messages.ramf import RamfMessage
-from awala.pki import Certificate, PkiError, Role
+from awala.pki import Certificate, PkiError, RateLimit, Role
 
 _OWN_GATEWAY_ROLES = (Role.GATEWAY, Role.SELF_ISSUED_GATEWAY)
 
@@ -39,6 +39,11 @@ class ParcelPath:
     def endpoint_id(self) -> str:
         """The id of the endpoint that let it: the parcel's recipient."""
         return self.endpoint.node_id
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How many parcels the sender may send the endpoint, or None if that is not limited (RS-002)."""
+        return self.authorization.rate_limit
 
     @property
     def private_gateway_id(self) -> str | None:
@@ -116,6 +121,7 @@ class Parcel(RamfMessage):
             )
         for certificate, role in zip(path, roles, strict=False):
             _require_role(certificate, (role,))
+        _require_readable_limit(path[0])
         return path
 
 
@@ -125,6 +131,14 @@ def _issued(issuer: Certificate, certificate: Certificate) -> bool:
     except PkiError:
         return False
     return True
+
+
+def _require_readable_limit(authorization: Certificate) -> None:
+    """Refuse an authorisation whose limit nobody can enforce."""
+    try:
+        _ = authorization.rate_limit
+    except PkiError as error:
+        raise InvalidMessageError("The rate limit in the sender's authorisation is malformed") from error
 
 
 def _require_role(certificate: Certificate, roles: Sequence[Role]) -> None:

@@ -64,6 +64,8 @@ class RamfMessage:
     NAME: ClassVar[str]
     MAX_SIZE: ClassVar[int] = MAX_RAMF_SIZE
     EMITTED_MAX: ClassVar[int] = EMITTED_RAMF_MAX
+    MAX_PAYLOAD: ClassVar[int] = MAX_PAYLOAD_SIZE
+    EMITTED_PAYLOAD: ClassVar[int] = EMITTED_PAYLOAD_MAX
 
     @property
     def expiry_date(self) -> datetime:
@@ -100,7 +102,7 @@ class RamfMessage:
                 message_id=text_field(fields[1], 1, "message id", MAX_MESSAGE_ID_LENGTH),
                 creation_date=date_field(fields[2], 2, "creation date"),
                 ttl=_ttl(fields[3]),
-                payload=_payload(fields[4]),
+                payload=_payload(fields[4], cls.MAX_PAYLOAD),
                 sender_certificate=signed.signer,
                 sender_chain=signed.certificates,
                 signed_attribute_types=signed.attribute_types,
@@ -131,8 +133,8 @@ class RamfMessage:
         """Return the octets of all fields but the payload's, and the payload, which need not be copied."""
         if not 0 <= self.ttl <= MAX_TTL:
             raise InvalidMessageError(f"The ttl is not between 0 and {MAX_TTL} seconds")
-        if len(self.payload) > EMITTED_PAYLOAD_MAX:
-            raise InvalidMessageError(f"The payload is larger than {EMITTED_PAYLOAD_MAX} octets")
+        if len(self.payload) > self.EMITTED_PAYLOAD:
+            raise InvalidMessageError(f"The payload is larger than {self.EMITTED_PAYLOAD} octets")
         fields = der.join(
             (
                 self.recipient.encode(),
@@ -177,6 +179,18 @@ class RamfMessage:
             raise InvalidMessageError("The sender's certificate was not issued by the recipient")
         return path
 
+    def authorise_directly(
+        self, own_certificates: Sequence[Certificate], now: datetime
+    ) -> tuple[Certificate, Certificate]:
+        """Do what `authorise` does, and insist that one of ``own_certificates`` issued the sender's directly.
+
+        Returns the sender's certificate and that one. Raises `InvalidMessageError`.
+        """
+        path = self.authorise(own_certificates, now)
+        if len(path) != 2:  # noqa: PLR2004 - sender and anchor
+            raise InvalidMessageError("The sender's certificate was not issued by this gateway itself")
+        return path[0], path[1]
+
 
 def _ttl(element: Element) -> int:
     """Return the ttl; it is read as signed, and need not be minimal (rules §1)."""
@@ -189,7 +203,7 @@ def _ttl(element: Element) -> int:
     return ttl
 
 
-def _payload(element: Element) -> bytes:
-    if len(element.content) > MAX_PAYLOAD_SIZE:
-        raise MalformedMessageError(f"The payload is larger than {MAX_PAYLOAD_SIZE} octets")
+def _payload(element: Element, limit: int) -> bytes:
+    if len(element.content) > limit:
+        raise MalformedMessageError(f"The payload is larger than {limit} octets")
     return octets_field(element, 4, "payload")

@@ -22,7 +22,8 @@ from awala.messages import (
     Recipient,
     recognise,
 )
-from awala.messages.limits import CARGO_ITEM_OVERHEAD, CARGO_SET_OVERHEAD, MAX_CARGO_ITEMS, MAX_TTL
+from awala.messages.limits import MAX_CARGO_ITEMS, MAX_TTL
+from awala.messages.packing import item_cost, room_left
 from awala.nodes.background import can_pass, first_of, insist
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.lanes import UNPACK_HOP
@@ -119,12 +120,11 @@ class CargoMaker:
 
     async def _next_items(self, route: CargoRoute, load: _Load, last: Item | None) -> list[Item]:
         """List the next items that fit beside what is loaded; alone in a cargo, one of any size fits."""
-        used = CARGO_SET_OVERHEAD + sum(len(message) + CARGO_ITEM_OVERHEAD for message in load.messages)
-        room = route.target_size - used
+        room = room_left(map(len, load.messages), route.target_size)
         items = await self._spool.snapshot(route.hop, now=self._clock.now(), budget=max(room, 0), after=last)
         fitting: list[Item] = []
         for item in items[: MAX_CARGO_ITEMS - len(load.messages)]:
-            room -= item.size + CARGO_ITEM_OVERHEAD
+            room -= item_cost(item.size)
             if room < 0 and (fitting or load.messages):
                 break
             fitting.append(item)

@@ -9,6 +9,7 @@ from awala.pki.errors import CertificateError, PathError, PathProblem, PkiError
 from awala.pki.issuance import Role, issue
 from awala.pki.lifetimes import BACKDATING, CLOCK_TOLERANCE, GATEWAY_LIFE
 from awala.pki.paths import DEFAULT_POLICY, MAX_INTERMEDIATES, PathPolicy, build_path
+from awala.pki.rate_limit import RateLimit
 
 __all__ = [
     "BACKDATING",
@@ -24,6 +25,7 @@ __all__ = [
     "PathPolicy",
     "PathProblem",
     "PkiError",
+    "RateLimit",
     "Role",
     "build_path",
     "clear_caches",

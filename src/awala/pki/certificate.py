@@ -11,6 +11,7 @@ from awala.asn1 import Asn1Error, Element, Octets, der, parse, values
 from awala.crypto import CryptoError, IdentityPublicKey, hash_of_signature_algorithm
 from awala.pki.errors import CertificateError
 from awala.pki.lifetimes import CLOCK_TOLERANCE
+from awala.pki.rate_limit import RATE_LIMIT, RateLimit
 from awala.pki.usual import USUAL_SIGNATURE_ALGORITHM, read_usual
 
 BASIC_CONSTRAINTS: Final = "2.5.29.19"
@@ -33,8 +34,11 @@ _FIELDS_BEFORE_EXTENSIONS: Final = 7
 _PARSED_KEPT: Final = 512
 _VERIFIED_KEPT: Final = 2048
 _BASIC_CONSTRAINTS: Final = der.oid(BASIC_CONSTRAINTS)
-_KEY_IDENTIFIERS: Final = frozenset({der.oid(AUTHORITY_KEY_IDENTIFIER), der.oid(SUBJECT_KEY_IDENTIFIER)})
-"""Nothing here depends on these extensions, so they are left unread until somebody asks for them."""
+_RATE_LIMIT: Final = der.oid(RATE_LIMIT)
+_LEFT_UNREAD: Final = frozenset(
+    {der.oid(AUTHORITY_KEY_IDENTIFIER), der.oid(SUBJECT_KEY_IDENTIFIER), _RATE_LIMIT}
+)
+"""Extensions that are known, though nothing here depends on them until somebody asks for them."""
 
 
 class Certificate:
@@ -48,6 +52,7 @@ class Certificate:
     __slots__ = (
         "_extensions",
         "_public_key",
+        "_rate_limit",
         "_signature",
         "_signature_algorithm",
         "_spki",
@@ -86,6 +91,7 @@ class Certificate:
         self.encoding = encoding
         self._public_key: IdentityPublicKey | None = None
         self._extensions: dict[bytes, bytes] | None = None
+        self._rate_limit: bytes | None = None  # the extension, which the usual form does not have
         usual = read_usual(encoding)
         if usual is None:
             self._read()
@@ -158,8 +164,9 @@ class Certificate:
         for name, content in self._extensions.items():
             if name == _BASIC_CONSTRAINTS:
                 self.is_ca, self.path_length = _basic_constraints(content)
-            elif name not in _KEY_IDENTIFIERS and _is_critical(content):
+            elif name not in _LEFT_UNREAD and _is_critical(content):
                 unknown.add(values.oid_from(name[2:]))
+        self._rate_limit = self._extensions.get(_RATE_LIMIT)
         self.critical_extensions = frozenset(unknown)
 
     @property
@@ -197,6 +204,14 @@ class Certificate:
         """Whether subject and issuer have the same name."""
         return self.subject == self.issuer
 
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How many parcels the subject may send, or None if the certificate does not say (RS-002).
+
+        Whoever judges by it learns here that it is malformed, by a `CertificateError`.
+        """
+        return None if self._rate_limit is None else RateLimit.decode(_checked_value(self._rate_limit))
+
     def extension_value(self, dotted: str) -> bytes | None:
         """Return the octets inside an extension, or None if the certificate does not have it.
 
@@ -206,12 +221,7 @@ class Certificate:
             tbs = parse(self.encoding).children()[0]
             self._extensions = _extensions(tbs.children()[_FIELDS_BEFORE_EXTENSIONS:])
         content = self._extensions.get(der.oid(dotted))
-        if content is None:
-            return None
-        try:
-            return _extension_value(content)
-        except (Asn1Error, IndexError):
-            raise CertificateError("an extension of a certificate is malformed") from None
+        return None if content is None else _checked_value(content)
 
     def verify_issued_by(self, issuer: Certificate) -> None:
         """Return if ``issuer`` issued this certificate: it has the name, and its key made the signature.
@@ -224,7 +234,7 @@ class Certificate:
 
     def valid_at(self, at: datetime, tolerance: timedelta = CLOCK_TOLERANCE) -> bool:
         """Return whether ``at`` lies within the validity, give or take ``tolerance`` (rules §2)."""
-        return self.not_before <= at + tolerance and at - tolerance <= self.not_after
+        return self.not_before - at <= tolerance and at - self.not_after <= tolerance
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.encoding == other.encoding
@@ -309,6 +319,13 @@ def _extension_fields(content: bytes) -> list[Element]:
 
 def _extension_value(content: bytes) -> bytes:
     return values.octet_string(_extension_fields(content)[-1])
+
+
+def _checked_value(content: bytes) -> bytes:
+    try:
+        return _extension_value(content)
+    except (Asn1Error, IndexError):
+        raise CertificateError("an extension of a certificate is malformed") from None
 
 
 def _is_critical(content: bytes) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum
 from typing import Final
@@ -23,6 +24,7 @@ from awala.pki.certificate import (
     Certificate,
 )
 from awala.pki.errors import CertificateError
+from awala.pki.rate_limit import RATE_LIMIT, RateLimit
 
 _SERIAL_BITS: Final = 64
 _VERSION_3: Final = der.explicit(0, der.integer(2))
@@ -62,13 +64,16 @@ def issue(
     not_before: datetime,
     not_after: datetime,
     serial: int | None = None,
+    rate_limit: RateLimit | None = None,
 ) -> Certificate:
     """Issue a certificate; without an ``issuer`` the subject issues it to itself.
 
     The validity is cut at both ends to the issuer's, and to whole seconds. ``serial`` is a random
-    positive number of 64 bits unless given. Raises `CertificateError` if the issuer's key is not its
-    certificate's, the issuer may not issue, no time of validity is left, or ``serial`` is no positive
-    number of at most 20 octets; `awala.asn1.Asn1Error` for a time without a zone.
+    positive number of 64 bits unless given; ``rate_limit`` goes into delivery authorisations alone.
+
+    Raises `CertificateError` if the issuer's key is not its certificate's, the issuer may not issue, no
+    time of validity is left, ``serial`` is no positive number of at most 20 octets, or the rate limit is
+    out of range or out of place; `awala.asn1.Asn1Error` for a time without a zone.
     """
     subject_name = der.sequence(
         der.tlv(der.SET, der.sequence(_COMMON_NAME, der.bmp_string(subject_key.node_id)))
@@ -94,7 +99,7 @@ def issue(
         der.sequence(der.x509_time(not_before), der.x509_time(not_after)),
         subject_name,
         subject_key.spki,
-        der.explicit(3, _extensions(subject_key, issuer_key.public_key, role)),
+        der.explicit(3, der.sequence(*_extensions(subject_key, issuer_key.public_key, role, rate_limit))),
     )
     signature = der.bit_string(issuer_key.sign(signed))
     return Certificate.parse(der.sequence(signed, _SIGNATURE_ALGORITHM, signature))
@@ -108,10 +113,12 @@ def _checked_serial(serial: int | None) -> int:
     return serial
 
 
-def _extensions(subject_key: IdentityPublicKey, issuer_key: IdentityPublicKey, role: Role) -> bytes:
+def _extensions(
+    subject_key: IdentityPublicKey, issuer_key: IdentityPublicKey, role: Role, rate_limit: RateLimit | None
+) -> Iterator[bytes]:
     # DER leaves a default out, so no authority means no first field
     constraints = (der.boolean(True),) if role.is_ca else ()  # noqa: FBT003 - the value itself
-    return der.sequence(
+    yield from (
         der.sequence(
             der.oid(BASIC_CONSTRAINTS),
             der.boolean(True),  # noqa: FBT003 - critical
@@ -126,3 +133,7 @@ def _extensions(subject_key: IdentityPublicKey, issuer_key: IdentityPublicKey, r
             der.octet_string(der.octet_string(subject_key.digest)),
         ),
     )
+    if rate_limit is not None:
+        if role is not Role.DELIVERY_AUTHORIZATION:
+            raise CertificateError("only a delivery authorisation has a rate limit")
+        yield der.sequence(der.oid(RATE_LIMIT), der.octet_string(rate_limit.encode()))

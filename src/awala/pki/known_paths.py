@@ -15,22 +15,21 @@ from awala.pki.issuance import Role
 _KEPT: Final = 512
 _MAX_OCTETS: Final = 8192  # of the certificates that were offered; usual ones take 1.2 KB each
 
+PathTerms: TypeAlias = tuple[tuple[Role, ...] | None, frozenset[str], bool]
+"""What a policy says that does not depend on the time."""
+
 _Path: TypeAlias = tuple[Certificate, ...]
-_Key: TypeAlias = tuple[Certificate, _Path, _Path, tuple[Role, ...] | None]
+_Key: TypeAlias = tuple[Certificate, _Path, _Path, PathTerms]
 
 _paths: dict[_Key, _Path] = {}
 
 
-def recall_path(
-    leaf: Certificate, offered: _Path, trusted: _Path, roles: tuple[Role, ...] | None
-) -> _Path | None:
-    """Return the path that was found for exactly these certificates and roles, None if none was."""
-    return _paths.get((leaf, offered, trusted, roles))
+def recall_path(leaf: Certificate, offered: _Path, trusted: _Path, terms: PathTerms) -> _Path | None:
+    """Return the path that was found for exactly these certificates and terms, None if none was."""
+    return _paths.get((leaf, offered, trusted, terms))
 
 
-def remember_path(
-    leaf: Certificate, offered: _Path, trusted: _Path, roles: tuple[Role, ...] | None, path: _Path
-) -> None:
+def remember_path(leaf: Certificate, offered: _Path, trusted: _Path, terms: PathTerms, path: _Path) -> None:
     """Keep a path for `recall_path`; what is kept is bounded in number and size.
 
     No certificate may have been passed over for its dates: at another time the path might be another.
@@ -39,7 +38,7 @@ def remember_path(
         return
     if len(_paths) >= _KEPT:
         _paths.clear()
-    _paths[leaf, offered, trusted, roles] = path
+    _paths[leaf, offered, trusted, terms] = path
 
 
 def clear_known_paths() -> None:

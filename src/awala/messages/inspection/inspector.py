@@ -14,6 +14,7 @@ from awala.crypto import CryptoError, IdentityPublicKey, SessionPublicKey
 from awala.messages.cargo import Cargo
 from awala.messages.cargo_collection import CargoCollectionAuthorization, CargoCollectionRequest
 from awala.messages.cargo_message_set import CargoMessageSet
+from awala.messages.certificate_revocation import GatewayCertificateRevocation
 from awala.messages.certificate_rotation import CertificateRotation
 from awala.messages.collection import HandshakeChallenge, HandshakeResponse, ParcelDelivery
 from awala.messages.connection_params import NodeConnectionParams, PrivateEndpointConnectionParams
@@ -95,33 +96,44 @@ def _ramf_reader(message_class: type[RamfMessage], explain: Callable[[bytes], Re
     def read(request: _Request) -> Report:
         message = message_class.parse(request.data)
         enveloped = payload.read_payload(message.payload)
-        report: Report = {
-            "id": message.message_id,
-            "created_at": values.time(message.creation_date),
-            "expires_at": values.time(message.expiry_date),
-            "ttl": message.ttl,
-            "size": len(request.data),
-            "recipient": {
-                "id": message.recipient.id,
-                "internet_address": message.recipient.internet_address,
-            },
-            "sender": {
-                "id": message.sender_id,
-                "certificate": values.certificate(message.sender_certificate),
-            },
-            "chain": values.node_ids(message.sender_chain),
-            "payload": payload.describe(enveloped, len(message.payload)),
-        }
+        report = _envelope(message, len(request.data))
+        report["payload"] = payload.describe(enveloped, len(message.payload))
         if request.keys:
             report["plaintext"] = explain(payload.open_with(enveloped, request.keys))
-        if request.anchors:
-            report |= _authorisation(message, request)
-        return report
+        return report | _authorisation(message, request)
 
     return read
 
 
+def _revocation(request: _Request) -> Report:
+    revocation = GatewayCertificateRevocation.parse(request.data)
+    return _envelope(revocation, len(request.data)) | _authorisation(revocation, request)
+
+
+def _envelope(message: RamfMessage, size: int) -> Report:
+    """Describe what all RAMF messages have besides their payload."""
+    return {
+        "id": message.message_id,
+        "created_at": values.time(message.creation_date),
+        "expires_at": values.time(message.expiry_date),
+        "ttl": message.ttl,
+        "size": size,
+        "recipient": {
+            "id": message.recipient.id,
+            "internet_address": message.recipient.internet_address,
+        },
+        "sender": {
+            "id": message.sender_id,
+            "certificate": values.certificate(message.sender_certificate),
+        },
+        "chain": values.node_ids(message.sender_chain),
+    }
+
+
 def _authorisation(message: RamfMessage, request: _Request) -> Report:
+    """Say whether the message is authorised, if there are anchors to judge by."""
+    if not request.anchors:
+        return {}
     try:
         path = message.authorise(request.anchors, request.at)
     except MessageError as error:
@@ -261,6 +273,7 @@ _READERS: Final[dict[Kind, _Reader]] = {
     Kind.PCA: _pca,
     Kind.PDD: _pdd,
     Kind.CERTIFICATE_ROTATION: lambda request: values.path(CertificateRotation.parse(request.data).path),
+    Kind.GATEWAY_CERTIFICATE_REVOCATION: _revocation,
     Kind.CERTIFICATION_PATH: lambda request: values.path(CertificationPath.parse(request.data)),
     Kind.NODE_CONNECTION_PARAMS: _node_connection_params,
     Kind.PRIVATE_ENDPOINT_CONNECTION_PARAMS: _private_endpoint_connection_params,

@@ -23,6 +23,7 @@ class Kind(Enum):
     PCA = "pca"
     PDD = "pdd"
     CERTIFICATE_ROTATION = "certificate-rotation"
+    GATEWAY_CERTIFICATE_REVOCATION = "gateway-certificate-revocation"
     CERTIFICATION_PATH = "certification-path"
     NODE_CONNECTION_PARAMS = "node-connection-params"
     PRIVATE_ENDPOINT_CONNECTION_PARAMS = "private-endpoint-connection-params"
@@ -46,6 +47,7 @@ BY_PREFIX: Final = {
     MessageType.PCA: Kind.PCA,
     MessageType.PDD: Kind.PDD,
     MessageType.CERTIFICATE_ROTATION: Kind.CERTIFICATE_ROTATION,
+    MessageType.GATEWAY_REVOCATION: Kind.GATEWAY_CERTIFICATE_REVOCATION,
 }
 
 _CONTENT_TYPES: Final = {
@@ -62,8 +64,6 @@ def kind_of(data: Octets) -> Kind:
     """
     message_type = recognise(data)
     if message_type is not None:
-        if message_type not in BY_PREFIX:
-            raise MalformedMessageError("Nobody has defined what a message with this prefix looks like")
         return BY_PREFIX[message_type]
     if bytes(data[: len(MAGIC)]) == MAGIC:
         raise MalformedMessageError("The prefix names a message type or version that is not known")

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from awala.crypto import IdentityPublicKey, SessionKey, SessionPublicKey
 from awala.messages.cargo_message_set import CargoMessageSet
 from awala.messages.inspection.kinds import BY_PREFIX
-from awala.messages.prefix import MessageType, recognise
+from awala.messages.prefix import recognise
 from awala.messages.service_message import ServiceMessage
 from awala.pki import Certificate, CertificationPath
 
@@ -31,8 +31,8 @@ def base64(octets: bytes) -> str:
 
 
 def certificate(value: Certificate) -> Report:
-    """Describe a certificate."""
-    return {
+    """Describe a certificate; its rate limit, the period of which is in seconds, only if it has one."""
+    report: Report = {
         "subject_id": value.subject_id,
         "issuer_id": value.issuer_id,
         "serial": value.serial.hex(),
@@ -41,6 +41,10 @@ def certificate(value: Certificate) -> Report:
         "is_ca": value.is_ca,
         "path_length": value.path_length,
     }
+    if value.rate_limit is not None:
+        seconds = int(value.rate_limit.period.total_seconds())
+        report["rate_limit"] = {"limit": value.rate_limit.limit, "period": seconds}
+    return report
 
 
 def path(value: CertificationPath) -> Report:
@@ -83,6 +87,4 @@ def node_ids(certificates: Iterable[Certificate]) -> list[str]:
 
 def _item_kind(item: bytes) -> str:
     message_type = recognise(item)
-    if message_type is MessageType.GATEWAY_REVOCATION:
-        return "gateway-revocation"
     return BY_PREFIX[message_type].value if message_type is not None else "unknown"
