@@ -149,17 +149,22 @@ def test_refuses_malformed_message_sets(octets):
         CargoMessageSet.parse(octets)
 
 
-def test_refuses_more_items_than_allowed(monkeypatch):
+def test_refuses_to_read_more_items_than_allowed(monkeypatch):
     octets = CargoMessageSet((b"",) * 4).serialize()
     monkeypatch.setattr(set_module, "MAX_CARGO_ITEMS", 3)
     with pytest.raises(MalformedMessageError, match="3 items"):
         CargoMessageSet.parse(octets)
-    with pytest.raises(InvalidMessageError, match="3 items"):
-        CargoMessageSet((b"",) * 4).serialize()
+
+
+def test_refuses_to_write_more_items_than_every_peer_can_read():
+    items = (b"",) * limits.EMITTED_CARGO_ITEMS
+    assert CargoMessageSet.parse(CargoMessageSet(items).serialize()).items == items
+    with pytest.raises(InvalidMessageError, match="4000 items"):
+        CargoMessageSet((*items, b"")).serialize()
 
 
 def test_reads_as_many_items_as_a_cargo_may_have():
-    octets = CargoMessageSet((b"x",) * limits.MAX_CARGO_ITEMS).serialize()
+    octets = der.sequence(der.octet_string(b"x") * limits.MAX_CARGO_ITEMS)
     assert len(CargoMessageSet.parse(octets).items) == limits.MAX_CARGO_ITEMS
 
 
@@ -201,7 +206,7 @@ def test_packed_sets_stay_within_the_target(sizes, target):
 
 
 def test_a_packed_set_has_no_more_items_than_a_cargo_may_have(monkeypatch):
-    monkeypatch.setattr(set_module, "MAX_CARGO_ITEMS", 2)
+    monkeypatch.setattr(set_module, "EMITTED_CARGO_ITEMS", 2)
     assert pack([1] * 5) == [[0, 1], [2, 3], [4]]
 
 

@@ -13,6 +13,7 @@ from awala.messages.limits import (
     CARGO_ITEM_OVERHEAD,
     CARGO_SET_OVERHEAD,
     CARGO_TARGET_INTERNET,
+    EMITTED_CARGO_ITEMS,
     MAX_CARGO_ITEM_SIZE,
     MAX_CARGO_ITEMS,
     MAX_SDU,
@@ -41,8 +42,8 @@ class CargoMessageSet:
 
     def serialize(self) -> bytes:
         """Return the set in DER; raise `InvalidMessageError` if it would not fit a cargo."""
-        if len(self.items) > MAX_CARGO_ITEMS:
-            raise InvalidMessageError(f"The cargo would have more than {MAX_CARGO_ITEMS} items")
+        if len(self.items) > EMITTED_CARGO_ITEMS:
+            raise InvalidMessageError(f"The cargo would have more than {EMITTED_CARGO_ITEMS} items")
         if any(len(item) > MAX_CARGO_ITEM_SIZE for item in self.items):
             raise InvalidMessageError(f"An item is larger than {MAX_CARGO_ITEM_SIZE} octets")
         serialization = der.sequence(*map(der.octet_string, self.items))
@@ -63,7 +64,7 @@ def pack(sizes: Iterable[int], target: int = CARGO_TARGET_INTERNET) -> list[list
     room = 0
     for index, size in enumerate(sizes):
         cost = size + CARGO_ITEM_OVERHEAD
-        if not batches or cost > room or len(batches[-1]) == MAX_CARGO_ITEMS:
+        if not batches or cost > room or len(batches[-1]) == EMITTED_CARGO_ITEMS:
             batches.append([])
             room = budget
         batches[-1].append(index)

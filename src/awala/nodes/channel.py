@@ -22,7 +22,7 @@ from awala.messages import (
     Recipient,
     recognise,
 )
-from awala.messages.limits import CARGO_ITEM_OVERHEAD, CARGO_SET_OVERHEAD, MAX_CARGO_ITEMS, MAX_TTL
+from awala.messages.limits import CARGO_ITEM_OVERHEAD, CARGO_SET_OVERHEAD, EMITTED_CARGO_ITEMS, MAX_TTL
 from awala.nodes.background import can_pass, first_of, insist
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.lanes import UNPACK_HOP
@@ -33,8 +33,8 @@ from awala.sessions import Sessions
 from awala.spool.model import Debt, Hop, Identity, Item, Kind
 from awala.spool.port import Spool
 
-DEBTS_PER_CARGO = 10_000
-"""Acknowledgements in one cargo; further ones go into the next."""
+DEBTS_PER_VISIT = 10_000
+"""Acknowledgements that leave with one courier; further ones go with the next."""
 
 UNPACK_LEASE = timedelta(hours=1)
 """How long one cargo may take to unpack before another attempt may begin."""
@@ -92,7 +92,9 @@ class CargoMaker:
         Acknowledgements come first, then the ``control`` messages given, then
         parcels in the spool's order. Nothing is made when there is nothing to say.
         """
-        load = await self._first_load(route, control)
+        *full, load = await self._first_loads(route, control)
+        for each in full:
+            yield await self._seal(route, each)
         last: Item | None = None
         while True:
             items = await self._next_items(route, load, last)
@@ -107,15 +109,24 @@ class CargoMaker:
                 yield await self._seal(route, load)
             load = _Load((), self._clock.now(), ())
 
-    async def _first_load(self, route: CargoRoute, control: Sequence[bytes]) -> _Load:
-        """Return what goes first: the acknowledgements that are owed, and control messages."""
+    async def _first_loads(self, route: CargoRoute, control: Sequence[bytes]) -> list[_Load]:
+        """Return what goes first, one load at least; only the last one has room for more.
+
+        That is the acknowledgements that are owed, and control messages behind the last of them.
+        """
         now = self._clock.now()
-        debts = await self._spool.debts(route.peer_id, now=now, limit=DEBTS_PER_CARGO)
-        acks = [ParcelCollectionAck(d.sender, d.recipient, d.message_id).serialize() for d in debts]
-        ends = [debt.expiry for debt in debts]
-        if control:
-            ends.append(route.sender_certificate.not_after)
-        return _Load((*acks, *control), max(ends, default=now), tuple(debts))
+        debts = await self._spool.debts(route.peer_id, now=now, limit=DEBTS_PER_VISIT)
+        in_each = EMITTED_CARGO_ITEMS - len(control)
+        *full, rest = [debts[start : start + in_each] for start in range(0, len(debts), in_each)] or [[]]
+        end_of_control = [route.sender_certificate.not_after] if control else []
+        return [
+            *(_Load(_acks(batch), max(debt.expiry for debt in batch), tuple(batch)) for batch in full),
+            _Load(
+                (*_acks(rest), *control),
+                max([*end_of_control, *(debt.expiry for debt in rest)], default=now),
+                tuple(rest),
+            ),
+        ]
 
     async def _next_items(self, route: CargoRoute, load: _Load, last: Item | None) -> list[Item]:
         """List the next items that fit beside what is loaded; alone in a cargo, one of any size fits."""
@@ -123,7 +134,7 @@ class CargoMaker:
         room = route.target_size - used
         items = await self._spool.snapshot(route.hop, now=self._clock.now(), budget=max(room, 0), after=last)
         fitting: list[Item] = []
-        for item in items[: MAX_CARGO_ITEMS - len(load.messages)]:
+        for item in items[: EMITTED_CARGO_ITEMS - len(load.messages)]:
             room -= item.size + CARGO_ITEM_OVERHEAD
             if room < 0 and (fitting or load.messages):
                 break
@@ -173,6 +184,10 @@ class CargoMaker:
         )
         octets = await asyncio.to_thread(cargo.serialize, self._key)
         return PreparedCargo(str(uuid.uuid4()), octets, load.debts, len(load.messages))
+
+
+def _acks(debts: Sequence[Debt]) -> tuple[bytes, ...]:
+    return tuple(ParcelCollectionAck(d.sender, d.recipient, d.message_id).serialize() for d in debts)
 
 
 UnpackParcel = Callable[[bytes, str], Awaitable[None]]
