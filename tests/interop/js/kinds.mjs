@@ -11,11 +11,10 @@ const toBuffer = (octets) => Buffer.from(octets);
 
 /** Return readers and writers of keys and certificates, which all kinds share. */
 export function partsOf(core) {
-  const identityPublicKey = core.derDeserializeRSAPublicKey;
   return {
     readCertificate: (octets) => core.Certificate.deserialize(toArrayBuffer(octets)),
     writeCertificate: (certificate) => toBuffer(certificate.serialize()),
-    readIdentityPublicKey: (octets) => identityPublicKey(octets),
+    readIdentityPublicKey: (octets) => core.derDeserializeRSAPublicKey(octets),
     writePublicKey: (key) => core.derSerializePublicKey(key),
     async readIdentityKey(octets) {
       const privateKey = await core.derDeserializeRSAPrivateKey(octets, {
@@ -58,10 +57,11 @@ export function kindsOf(core, resign) {
   };
 }
 
-// ---- payloads --------------------------------------------------------------------------------------
-
-/** A plaintext also has `describe(value)`, for messages that hold one, and `build(request)`. */
-function plaintext(libraryClass, describe, build) {
+/**
+ * A kind without signatures or keys of its own: `describe` gives the values of an object of the library,
+ * `build` makes one of them. It has both as well, for what holds such an object.
+ */
+function plainKind(libraryClass, describe, build) {
   return {
     build,
     describe,
@@ -70,20 +70,22 @@ function plaintext(libraryClass, describe, build) {
   };
 }
 
+// ---- payloads --------------------------------------------------------------------------------------
+
 function plaintextsOf(core, { readCertificate, writeCertificate }) {
   return {
-    cargoCollectionRequest: plaintext(
+    cargoCollectionRequest: plainKind(
       core.CargoCollectionRequest,
       (request) => ({ cargoDeliveryAuthorization: writeCertificate(request.cargoDeliveryAuthorization) }),
       ({ cargoDeliveryAuthorization }) =>
         new core.CargoCollectionRequest(readCertificate(cargoDeliveryAuthorization)),
     ),
-    cargoMessageSet: plaintext(
+    cargoMessageSet: plainKind(
       core.CargoMessageSet,
       (set) => ({ items: [...set.messages].map(toBuffer) }),
       ({ items }) => new core.CargoMessageSet(items.map(toArrayBuffer)),
     ),
-    serviceMessage: plaintext(
+    serviceMessage: plainKind(
       core.ServiceMessage,
       ({ type, content }) => ({ content, type }),
       ({ type, content }) => new core.ServiceMessage(type, content),
@@ -197,13 +199,13 @@ function controlMessagesOf(core, { readCertificate, writeCertificate }) {
   const buildPath = ({ leaf, authorities }) =>
     new core.CertificationPath(readCertificate(leaf), authorities.map(readCertificate));
   return {
-    certificateRotation: {
-      make: (request) => ({ octets: toBuffer(new core.CertificateRotation(buildPath(request)).serialize()) }),
-      read: (octets) =>
-        describePath(core.CertificateRotation.deserialize(toArrayBuffer(octets)).certificationPath),
-    },
-    certificationPath: plaintext(core.CertificationPath, describePath, buildPath),
-    parcelCollectionAck: plaintext(
+    certificateRotation: plainKind(
+      core.CertificateRotation,
+      ({ certificationPath }) => describePath(certificationPath),
+      (request) => new core.CertificateRotation(buildPath(request)),
+    ),
+    certificationPath: plainKind(core.CertificationPath, describePath, buildPath),
+    parcelCollectionAck: plainKind(
       core.ParcelCollectionAck,
       ({ senderEndpointId, recipientEndpointId, parcelId }) => ({
         parcelId,
@@ -341,12 +343,12 @@ function collectionOf(core, { readCertificate, readIdentityKey, writeCertificate
   });
   return {
     deliverySignature: detachedSignature(core.ParcelDeliverySigner, core.ParcelDeliveryVerifier),
-    handshakeChallenge: plaintext(
+    handshakeChallenge: plainKind(
       core.HandshakeChallenge,
       ({ nonce }) => ({ nonce: toBuffer(nonce) }),
       ({ nonce }) => new core.HandshakeChallenge(toArrayBuffer(nonce)),
     ),
-    handshakeResponse: plaintext(
+    handshakeResponse: plainKind(
       core.HandshakeResponse,
       ({ nonceSignatures }) => ({ signatures: nonceSignatures.map(toBuffer) }),
       ({ signatures }) => new core.HandshakeResponse(signatures.map(toArrayBuffer)),
@@ -355,7 +357,7 @@ function collectionOf(core, { readCertificate, readIdentityKey, writeCertificate
       core.ParcelCollectionHandshakeSigner,
       core.ParcelCollectionHandshakeVerifier,
     ),
-    parcelDelivery: plaintext(
+    parcelDelivery: plainKind(
       core.ParcelDelivery,
       ({ deliveryId, parcelSerialized }) => ({ deliveryId, parcel: toBuffer(parcelSerialized) }),
       ({ deliveryId, parcel }) => new core.ParcelDelivery(deliveryId, toArrayBuffer(parcel)),
