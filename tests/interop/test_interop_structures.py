@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from interop_cast import ADDRESS, Cast, described_key, example, made_by_peer
+from interop_cast import ADDRESS, Cast, a_message, described_key, example, made_by_peer
 
 from awala.messages import (
     CargoCollectionRequest,
@@ -24,6 +24,7 @@ from awala.messages import (
     NodeConnectionParams,
     ParcelCollectionAck,
     ParcelDelivery,
+    ParcelDeliveryDeauthorization,
     PrivateEndpointConnectionParams,
     Registration,
     RegistrationAuthorization,
@@ -229,6 +230,26 @@ async def test_the_reference_library_makes_the_same_octets(peer, cast, name):
 
     assert made["octets"] == given.value.serialize()
     assert given.parse(made["octets"]) == given.value
+
+
+async def test_the_reference_library_recognises_what_we_put_in_cargo(peer, cast):
+    given = example("parcel", cast)
+    items = {
+        "Parcel": a_message(given, cast).serialize(given.key),
+        "ParcelCollectionAck": ParcelCollectionAck("0a", "0b", "x").serialize(),
+        "CertificateRotation": CertificateRotation(CertificationPath(cast.pgw, (cast.igw,))).serialize(),
+    }
+
+    for name, item in items.items():
+        assert (await peer.ask("read", kind="cargoItem", octets=item))["name"] == name
+
+
+async def test_a_withdrawal_is_no_item_to_the_reference_library_which_gateways_skip(peer, cast):
+    withdrawal = ParcelDeliveryDeauthorization(cast.endpoint_key.node_id, frozenset(), cast.now)
+
+    with pytest.raises(PeerError, match="not a valid Cargo Message Set item") as caught:
+        await peer.ask("read", kind="cargoItem", octets=withdrawal.serialize())
+    assert caught.value.error_class == "InvalidMessageError"
 
 
 async def test_the_kotlin_form_of_a_rotation_is_not_for_this_library(peer, cast):

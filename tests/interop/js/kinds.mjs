@@ -80,6 +80,11 @@ function plaintextsOf(core, { readCertificate, writeCertificate }) {
       ({ cargoDeliveryAuthorization }) =>
         new core.CargoCollectionRequest(readCertificate(cargoDeliveryAuthorization)),
     ),
+    cargoItem: {
+      read: async (octets) => ({
+        name: (await core.CargoMessageSet.deserializeItem(toArrayBuffer(octets))).constructor.name,
+      }),
+    },
     cargoMessageSet: plainKind(
       core.CargoMessageSet,
       (set) => ({ items: [...set.messages].map(toBuffer) }),
