@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 REQUIRE_ALL = os.environ.get("AWALA_REQUIRE_ALL") == "1"
-NODE_MODULES = Path(__file__).parent / "interop" / "js" / "node_modules"
+NODE_PACKAGES = Path(__file__).parent / "interop" / "js"
 
 for _variable in [name for name in os.environ if name.startswith("AWALA_") and name != "AWALA_REQUIRE_ALL"]:
     del os.environ[_variable]
@@ -26,8 +26,13 @@ def missing_tools(tools: tuple[str, ...]) -> list[str]:
 
 def _present(tool: str) -> bool:
     if tool == "node":
-        return shutil.which("node") is not None and (NODE_MODULES / ".awala-stamp").exists()
+        sets = [path.parent for path in NODE_PACKAGES.glob("*/package.json")]
+        return shutil.which("node") is not None and all(map(_installed, sets))
     return shutil.which(tool) is not None
+
+
+def _installed(packages: Path) -> bool:
+    return (packages / "node_modules" / ".awala-stamp").exists()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def test_pinned_requirements_have_hashes_and_name_no_host(name):
 
     assert "://" not in text
     assert all("==" in pin and pin.endswith("\\") for pin in pins)
+
+
+@pytest.mark.parametrize("name", ["production", "newest"])
+def test_npm_packages_are_pinned_without_lock_file_or_host(name):
+    folder = ROOT / "tests" / "interop" / "js" / name
+    text = (folder / "package.json").read_text()
+    packages = json.loads(text)
+    versions = [*packages["dependencies"].values(), *packages["overrides"].values()]
+
+    assert [version for version in versions if not version.replace(".", "").isdecimal()] == []
+    assert "://" not in text
+    assert not (folder / "package-lock.json").exists()
 
 
 def test_each_set_of_requirements_holds_the_smaller_one():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A peer made of the reference libraries, in a Node.js process of its own."""
+"""A peer made of the reference libraries, in a Node.js process of its own (tests/interop/README.md)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ import base64
 import itertools
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
-DRIVER = Path(__file__).parent.parent / "interop" / "js" / "peer.mjs"
-MAX_LINE = 64 * 1024 * 1024
-STOP_SECONDS = 5.0
+FOLDER: Final = Path(__file__).parent.parent / "interop" / "js"
+DRIVER: Final = FOLDER / "peer.mjs"
+
+PRODUCTION: Final = "production"
+"""The libraries as the deployed Internet gateway has them."""
+
+NEWEST: Final = "newest"
+"""The same core library over the newest releases that its ranges allow."""
+
+SETS: Final = (PRODUCTION, NEWEST)
+
+MAX_LINE: Final = 64 * 1024 * 1024
+STOP_SECONDS: Final = 5.0
 
 
 class PeerError(Exception):
@@ -24,15 +34,24 @@ class PeerError(Exception):
 
 
 class NodePeer:
-    """Asks the driver for one operation after the other; an asynchronous context manager."""
+    """Asks the driver for one operation after the other; an asynchronous context manager.
 
-    def __init__(self) -> None:
+    ``name`` is one of `SETS`.
+    """
+
+    def __init__(self, name: str = PRODUCTION) -> None:
+        self.name = name
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count()
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            "node", DRIVER, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=MAX_LINE
+            "node",
+            DRIVER,
+            FOLDER / self.name,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=MAX_LINE,
         )
         return self
 
@@ -50,18 +69,25 @@ class NodePeer:
         """Return the answer; octets go and come as ``bytes``."""
         assert self._process is not None
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         number = next(self._numbers)
         request = {"id": number, "do": operation, **_encode(arguments)}
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         await self._process.stdin.drain()
-        line = await self._process.stdout.readline()
-        assert line, "the Node.js peer ended; its own message is on standard error"
-        answer = json.loads(line)
-        assert answer["id"] == number
+        answer = await self._answer(number)
         if "error" in answer:
             raise PeerError(answer["error"]["message"], answer["error"]["class"])
         return _decode(answer["ok"])
+
+    async def _answer(self, number: int) -> Any:
+        """Return the answer of this number; before it may come those that a test gave up waiting for."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while True:
+            line = await self._process.stdout.readline()
+            assert line, "the Node.js peer ended; its own message is on standard error"
+            answer = json.loads(line)
+            if answer["id"] == number:
+                return answer
 
 
 def _encode(value: Any) -> Any:

@@ -89,11 +89,12 @@ async def make_parcel(peer, sender, recipient, *, authorised_by=None):
     issuer = authorised_by or recipient
     now = datetime.now(UTC)
     authorization = await peer.ask(
-        "issue",
+        "make",
+        kind="certificate",
         role="deliveryAuthorization",
         subjectPublicKey=sender["publicKey"],
         issuerPrivateKey=issuer["privateKey"],
-        issuerCertificate=issuer["certificate"],
+        issuerCertificate=issuer["nodeCertificate"],
         notBefore=(now - timedelta(hours=1)).isoformat(),
         notAfter=(now + timedelta(days=1)).isoformat(),
     )
@@ -102,19 +103,19 @@ async def make_parcel(peer, sender, recipient, *, authorised_by=None):
         "make",
         kind="parcel",
         privateKey=sender["privateKey"],
-        certificate=authorization,
-        chain=[issuer["certificate"], issuer["gatewayCertificate"]],
+        certificate=authorization["octets"],
+        chain=[issuer["nodeCertificate"], issuer["gatewayCertificate"]],
         recipient={"id": recipient["id"], "internetAddress": recipient["internetAddress"]},
         sessionKey={name: session_key[name] for name in ("keyId", "publicKey")},
         payload={"type": "text/plain", "content": CONTENT},
         creationDate=(now - timedelta(minutes=5)).isoformat(),
         ttl=3600,
     )
-    return made["message"], session_key
+    return made["octets"], session_key
 
 
 def signer(endpoint):
-    return {"privateKey": endpoint["privateKey"], "certificate": endpoint["certificate"]}
+    return {"privateKey": endpoint["privateKey"], "certificate": endpoint["nodeCertificate"]}
 
 
 async def collect(peer, port, endpoint, mode, count=None):
@@ -133,8 +134,8 @@ async def test_the_npm_client_registers_delivers_and_collects(peer, ports):
     read = await peer.ask(
         "read",
         kind="parcel",
-        message=collected[0]["parcel"],
-        trusted=[recipient["certificate"]],
+        octets=collected[0]["parcel"],
+        trusted=[recipient["nodeCertificate"]],
         sessionPrivateKey=session_key["privateKey"],
     )
     assert read["payload"]["content"] == CONTENT
@@ -174,7 +175,8 @@ async def test_a_countersignature_by_a_stranger_is_refused(peer, ports):
     parcel, _ = await make_parcel(peer, sender, recipient)
     stranger = await peer.ask("makeIdentityKey")
     certificate = await peer.ask(
-        "issue",
+        "make",
+        kind="certificate",
         role="endpoint",
         subjectPublicKey=stranger["publicKey"],
         issuerPrivateKey=stranger["privateKey"],
@@ -188,5 +190,5 @@ async def test_a_countersignature_by_a_stranger_is_refused(peer, ports):
             port=port,
             parcel=parcel,
             privateKey=stranger["privateKey"],
-            certificate=certificate,
+            certificate=certificate["octets"],
         )

@@ -149,17 +149,22 @@ def test_refuses_malformed_message_sets(octets):
         CargoMessageSet.parse(octets)
 
 
-def test_refuses_more_items_than_allowed(monkeypatch):
+def test_refuses_to_read_more_items_than_allowed(monkeypatch):
     octets = CargoMessageSet((b"",) * 4).serialize()
     monkeypatch.setattr(set_module, "MAX_CARGO_ITEMS", 3)
     with pytest.raises(MalformedMessageError, match="3 items"):
         CargoMessageSet.parse(octets)
-    with pytest.raises(InvalidMessageError, match="3 items"):
-        CargoMessageSet((b"",) * 4).serialize()
+
+
+def test_refuses_to_write_more_items_than_are_read():
+    items = (b"",) * limits.MAX_CARGO_ITEMS
+    assert CargoMessageSet.parse(CargoMessageSet(items).serialize()).items == items
+    with pytest.raises(InvalidMessageError, match="100000 items"):
+        CargoMessageSet((*items, b"")).serialize()
 
 
 def test_reads_as_many_items_as_a_cargo_may_have():
-    octets = CargoMessageSet((b"x",) * limits.MAX_CARGO_ITEMS).serialize()
+    octets = der.sequence(der.octet_string(b"x") * limits.MAX_CARGO_ITEMS)
     assert len(CargoMessageSet.parse(octets).items) == limits.MAX_CARGO_ITEMS
 
 

@@ -124,7 +124,7 @@ def test_items_by_falling_size_are_tried_where_order_wastes_much():
 
 
 def test_a_packed_set_has_no_more_items_than_a_cargo_may_have(monkeypatch):
-    monkeypatch.setattr(packing_module, "MAX_CARGO_ITEMS", 2)
+    monkeypatch.setattr(packing_module, "EMITTED_CARGO_ITEMS", 2)
     assert pack([1] * 5) == [[0, 1], [2, 3], [4]]
 
 

@@ -219,6 +219,25 @@ async def test_acknowledgements_go_first_and_are_paid_by_whoever_took_them(chann
     assert len(await channel.spool.debts(IGW.node_id, now=NOW, limit=9)) == 2
 
 
+async def test_a_cargo_has_no_more_items_than_every_peer_can_read(channel, monkeypatch):
+    monkeypatch.setattr(module, "EMITTED_CARGO_ITEMS", 3)
+    await channel.spool.owe([debt(f"d{n}", peer=IGW.node_id, expiry=DAY) for n in range(5)])
+    await channel.put(b"one", b"two", b"three")
+
+    cargoes = await channel.make(control=[ROTATION])
+
+    assert [[each.message_id for each in cargo.debts] for cargo in cargoes] == [
+        ["d0", "d1"],
+        ["d2", "d3"],
+        ["d4"],
+        [],
+    ]
+    read = [await channel.read(each.octets) for each in cargoes]
+    assert [len(items) for items in read] == [2, 2, 3, 2]
+    assert read[2][1:] == (ROTATION, b"one")
+    assert read[3] == (b"two", b"three")
+
+
 async def test_acknowledgements_alone_make_a_cargo_that_lives_as_long_as_they_matter(channel):
     await channel.spool.owe([debt("d", peer=IGW.node_id, expiry=timedelta(days=300))])
 

@@ -45,7 +45,10 @@ MAX_SERVICE_MESSAGE: Final = 8_256_501
 """Largest service message, serialised, that is written (rules §1)."""
 
 MAX_CARGO_ITEMS: Final = 100_000
-"""Items in one cargo (rules §1)."""
+"""Items in one cargo that is read (rules §1)."""
+
+EMITTED_CARGO_ITEMS: Final = 4_000
+"""Items that are put into one cargo: newer releases of asn1js stop at 5 000 (decision 13)."""
 
 MAX_CARGO_ITEM_SIZE: Final = 8_322_038
 """Largest item in a cargo that is written (the largest parcel; rules §1)."""

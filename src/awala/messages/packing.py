@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from awala.asn1 import der
-from awala.messages.limits import CARGO_TARGET_INTERNET, MAX_CARGO_ITEMS
+from awala.messages.limits import CARGO_TARGET_INTERNET, EMITTED_CARGO_ITEMS
 
 _CLOSED: Final = -1
 _SHORTEST_HEADER: Final = 2  # tag and length
@@ -20,7 +20,7 @@ def pack(sizes: Iterable[int], target: int = CARGO_TARGET_INTERNET) -> list[list
     that none should exceed, in octets. An item that exceeds it by itself travels alone. Each item goes
     into the first set that has room for it, so that important items leave first; only if items by
     falling size would save more than one set are they taken so. Sets come in the order of their first
-    items.
+    items, and have no more of them than every peer can read (decision 13).
     """
     costs = [item_cost(size) for size in sizes]
     room = room_left((), target)
@@ -69,7 +69,7 @@ def _first_fit(order: Iterable[int], costs: Sequence[int], room: int) -> list[li
         else:
             left = rooms[number] - cost
         sets[number].append(index)
-        rooms[number] = left if len(sets[number]) < MAX_CARGO_ITEMS else _CLOSED
+        rooms[number] = left if len(sets[number]) < EMITTED_CARGO_ITEMS else _CLOSED
     return sets
 
 

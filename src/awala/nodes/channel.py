@@ -22,7 +22,7 @@ from awala.messages import (
     Recipient,
     recognise,
 )
-from awala.messages.limits import MAX_CARGO_ITEMS, MAX_TTL
+from awala.messages.limits import EMITTED_CARGO_ITEMS, MAX_TTL
 from awala.messages.packing import item_cost, room_left
 from awala.nodes.background import can_pass, first_of, insist
 from awala.nodes.events import Action, EventHub, HopEvent, Way
@@ -34,8 +34,8 @@ from awala.sessions import Sessions
 from awala.spool.model import Debt, Hop, Identity, Item, Kind
 from awala.spool.port import Spool
 
-DEBTS_PER_CARGO = 10_000
-"""Acknowledgements in one cargo; further ones go into the next."""
+DEBTS_PER_VISIT = 10_000
+"""Acknowledgements that leave with one courier; further ones go with the next."""
 
 UNPACK_LEASE = timedelta(hours=1)
 """How long one cargo may take to unpack before another attempt may begin."""
@@ -93,7 +93,9 @@ class CargoMaker:
         Acknowledgements come first, then the ``control`` messages given, then
         parcels in the spool's order. Nothing is made when there is nothing to say.
         """
-        load = await self._first_load(route, control)
+        *full, load = await self._first_loads(route, control)
+        for each in full:
+            yield await self._seal(route, each)
         last: Item | None = None
         while True:
             items = await self._next_items(route, load, last)
@@ -108,22 +110,31 @@ class CargoMaker:
                 yield await self._seal(route, load)
             load = _Load((), self._clock.now(), ())
 
-    async def _first_load(self, route: CargoRoute, control: Sequence[bytes]) -> _Load:
-        """Return what goes first: the acknowledgements that are owed, and control messages."""
+    async def _first_loads(self, route: CargoRoute, control: Sequence[bytes]) -> list[_Load]:
+        """Return what goes first, one load at least; only the last one has room for more.
+
+        That is the acknowledgements that are owed, and control messages behind the last of them.
+        """
         now = self._clock.now()
-        debts = await self._spool.debts(route.peer_id, now=now, limit=DEBTS_PER_CARGO)
-        acks = [ParcelCollectionAck(d.sender, d.recipient, d.message_id).serialize() for d in debts]
-        ends = [debt.expiry for debt in debts]
-        if control:
-            ends.append(route.sender_certificate.not_after)
-        return _Load((*acks, *control), max(ends, default=now), tuple(debts))
+        debts = await self._spool.debts(route.peer_id, now=now, limit=DEBTS_PER_VISIT)
+        in_each = EMITTED_CARGO_ITEMS - len(control)
+        *full, rest = [debts[start : start + in_each] for start in range(0, len(debts), in_each)] or [[]]
+        end_of_control = [route.sender_certificate.not_after] if control else []
+        return [
+            *(_Load(_acks(batch), max(debt.expiry for debt in batch), tuple(batch)) for batch in full),
+            _Load(
+                (*_acks(rest), *control),
+                max([*end_of_control, *(debt.expiry for debt in rest)], default=now),
+                tuple(rest),
+            ),
+        ]
 
     async def _next_items(self, route: CargoRoute, load: _Load, last: Item | None) -> list[Item]:
         """List the next items that fit beside what is loaded; alone in a cargo, one of any size fits."""
         room = room_left(map(len, load.messages), route.target_size)
         items = await self._spool.snapshot(route.hop, now=self._clock.now(), budget=max(room, 0), after=last)
         fitting: list[Item] = []
-        for item in items[: MAX_CARGO_ITEMS - len(load.messages)]:
+        for item in items[: EMITTED_CARGO_ITEMS - len(load.messages)]:
             room -= item_cost(item.size)
             if room < 0 and (fitting or load.messages):
                 break
@@ -173,6 +184,10 @@ class CargoMaker:
         )
         octets = await asyncio.to_thread(cargo.serialize, self._key)
         return PreparedCargo(str(uuid.uuid4()), octets, load.debts, len(load.messages))
+
+
+def _acks(debts: Sequence[Debt]) -> tuple[bytes, ...]:
+    return tuple(ParcelCollectionAck(d.sender, d.recipient, d.message_id).serialize() for d in debts)
 
 
 UnpackParcel = Callable[[bytes, str], Awaitable[None]]

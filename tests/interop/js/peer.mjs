@@ -1,161 +1,80 @@
 // SPDX-License-Identifier: MIT
 //
-// A peer made of the reference libraries. It reads one JSON object per line from standard input and
-// answers each with one on standard output: {"id", "do", …} gives {"id", "ok": …} or
-// {"id", "error": {"class", "message"}}. Octets are {"base64": "…"} both ways.
+// A peer made of the reference libraries in the folder that is its argument. It reads one JSON object
+// per line from standard input and answers each with one on standard output, as ../README.md says.
 
 import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const require = createRequire(import.meta.url);
+import { kindsOf, partsOf, toArrayBuffer } from './kinds.mjs';
+
+const require = createRequire(join(resolve(process.argv[2]), 'package.json'));
 const core = require('@relaycorp/relaynet-core');
-const { PoWebClient } = require('@relaycorp/relaynet-poweb');
+const asn1js = require('asn1js');
+const { NODE_ENGINE } = require('@relaycorp/relaynet-core/build/main/lib/crypto/pkijs.js');
 
-const MESSAGE_CLASSES = {
-  cargo: core.Cargo,
-  cca: core.CargoCollectionAuthorization,
-  parcel: core.Parcel,
-};
-
-const toArrayBuffer = (octets) =>
-  octets.buffer.slice(octets.byteOffset, octets.byteOffset + octets.byteLength);
-
-const toBuffer = (octets) => Buffer.from(octets);
-
-const readCertificate = (octets) => core.Certificate.deserialize(toArrayBuffer(octets));
-
-const writeCertificate = (certificate) => toBuffer(certificate.serialize());
-
-async function readIdentityKey(octets) {
-  const privateKey = await core.derDeserializeRSAPrivateKey(octets, {
-    hash: { name: 'SHA-256' },
-    name: 'RSA-PSS',
-  });
-  return { privateKey, publicKey: await core.getRSAPublicKeyFromPrivate(privateKey) };
+async function resign(certificate, serial, key) {
+  certificate.serialNumber = new asn1js.Integer({ valueHex: serial });
+  await certificate.sign(key, 'SHA-256', NODE_ENGINE);
 }
 
-async function readSessionKey({ keyId, publicKey }) {
-  return { keyId, publicKey: await core.derDeserializeECDHPublicKey(publicKey, 'P-256') };
+const kinds = kindsOf(core, resign);
+const parts = partsOf(core);
+
+const localPoWebClient = (port) => require('@relaycorp/relaynet-poweb').PoWebClient.initLocal(port);
+
+function kindNamed(name) {
+  if (!Object.hasOwn(kinds, name)) {
+    throw new Error(`there is no kind ${name}`);
+  }
+  return kinds[name];
 }
-
-async function writeSessionKey({ keyId, publicKey }) {
-  return { keyId, publicKey: await core.derSerializePublicKey(publicKey) };
-}
-
-const ids = (certificates) => Promise.all(certificates.map((one) => one.calculateSubjectId()));
-
-// ---- plaintexts ----------------------------------------------------------------------------------
-
-const PAYLOAD_READERS = {
-  cargo: (payload) => ({ items: payload.messages.map(toBuffer) }),
-  cca: (payload) => ({ cargoDeliveryAuthorization: writeCertificate(payload.cargoDeliveryAuthorization) }),
-  parcel: (payload) => ({ type: payload.type, content: payload.content }),
-};
-
-const PAYLOAD_WRITERS = {
-  cargo: ({ items }) => new core.CargoMessageSet(items.map(toArrayBuffer)),
-  cca: ({ cargoDeliveryAuthorization }) =>
-    new core.CargoCollectionRequest(readCertificate(cargoDeliveryAuthorization)),
-  parcel: ({ type, content }) => new core.ServiceMessage(type, content),
-};
 
 // ---- operations ----------------------------------------------------------------------------------
 
 const operations = {
-  async makeIdentityKey() {
-    const { privateKey, publicKey } = await core.generateRSAKeyPair();
+  read: ({ kind, octets, ...request }) => kindNamed(kind).read(octets, request),
+
+  make: ({ kind, ...request }) => kindNamed(kind).make(request),
+
+  async makeIdentityKey({ modulus }) {
+    const { privateKey, publicKey } = await core.generateRSAKeyPair({ modulus });
     return {
       id: await core.getIdFromIdentityKey(publicKey),
       privateKey: await core.derSerializePrivateKey(privateKey),
-      publicKey: await core.derSerializePublicKey(publicKey),
+      publicKey: await parts.writePublicKey(publicKey),
     };
   },
 
   async makeSessionKey() {
     const pair = await core.SessionKeyPair.generate();
     return {
-      ...(await writeSessionKey(pair.sessionKey)),
+      ...(await parts.writeSessionKey(pair.sessionKey)),
       privateKey: await core.derSerializePrivateKey(pair.privateKey),
     };
   },
 
-  async issue({ role, subjectPublicKey, issuerPrivateKey, issuerCertificate, notBefore, notAfter }) {
-    const functions = {
-      deliveryAuthorization: core.issueDeliveryAuthorization,
-      endpoint: core.issueEndpointCertificate,
-      gateway: core.issueGatewayCertificate,
-    };
-    const certificate = await functions[role]({
-      issuerCertificate: issuerCertificate ? readCertificate(issuerCertificate) : undefined,
-      issuerPrivateKey: (await readIdentityKey(issuerPrivateKey)).privateKey,
-      subjectPublicKey: await core.derDeserializeRSAPublicKey(subjectPublicKey),
-      validityEndDate: new Date(notAfter),
-      validityStartDate: new Date(notBefore),
-    });
-    return writeCertificate(certificate);
-  },
-
-  async read({ kind, message, trusted, sessionPrivateKey }) {
-    const parsed = await MESSAGE_CLASSES[kind].deserialize(toArrayBuffer(message));
-    const path = trusted
-      ? await ids(await parsed.validate(trusted.map(readCertificate)))
-      : await parsed.validate();
-    const sessionKey = await core.derDeserializeECDHPrivateKey(sessionPrivateKey, 'P-256');
-    const { payload, senderSessionKey } = await parsed.unwrapPayload(sessionKey);
-    return {
-      chain: await ids(parsed.senderCaCertificateChain),
-      creationDate: parsed.creationDate.toISOString(),
-      messageId: parsed.id,
-      path,
-      payload: PAYLOAD_READERS[kind](payload),
-      recipient: { id: parsed.recipient.id, internetAddress: parsed.recipient.internetAddress ?? null },
-      senderId: await parsed.senderCertificate.calculateSubjectId(),
-      senderSessionKey: await writeSessionKey(senderSessionKey),
-      ttl: parsed.ttl,
-    };
-  },
-
-  async make({ kind, privateKey, certificate, chain, recipient, sessionKey, payload, creationDate, ttl }) {
-    const { dhKeyId, dhPrivateKey, envelopedData } = await core.SessionEnvelopedData.encrypt(
-      PAYLOAD_WRITERS[kind](payload).serialize(),
-      await readSessionKey(sessionKey),
-    );
-    const message = new MESSAGE_CLASSES[kind](
-      { id: recipient.id, internetAddress: recipient.internetAddress ?? undefined },
-      readCertificate(certificate),
-      toBuffer(envelopedData.serialize()),
-      {
-        creationDate: new Date(creationDate),
-        senderCaCertificateChain: (chain ?? []).map(readCertificate),
-        ttl,
-      },
-    );
-    return {
-      message: toBuffer(await message.serialize((await readIdentityKey(privateKey)).privateKey)),
-      messageId: message.id,
-      originatorKeyId: toBuffer(dhKeyId),
-      originatorPrivateKey: await core.derSerializePrivateKey(dhPrivateKey),
-    };
+  // Finds the path from a certificate to one of those trusted, leaf first.
+  async findPath({ certificate, chain, trusted }) {
+    const path = await parts
+      .readCertificate(certificate)
+      .getCertificationPath(chain.map(parts.readCertificate), trusted.map(parts.readCertificate));
+    return path.map(parts.writeCertificate);
   },
 
   async register({ port, privateKey }) {
-    const client = PoWebClient.initLocal(port);
-    const key = await readIdentityKey(privateKey);
+    const client = localPoWebClient(port);
+    const key = await parts.readIdentityKey(privateKey);
     const authorization = await client.preRegisterNode(key.publicKey);
     const request = new core.PrivateNodeRegistrationRequest(key.publicKey, authorization);
-    const registration = await client.registerNode(await request.serialize(key.privateKey));
-    return {
-      certificate: writeCertificate(registration.privateNodeCertificate),
-      gatewayCertificate: writeCertificate(registration.gatewayCertificate),
-      internetAddress: registration.internetGatewayInternetAddress,
-      sessionKey: registration.sessionKey ? await writeSessionKey(registration.sessionKey) : null,
-    };
+    return kinds.registration.describe(await client.registerNode(await request.serialize(key.privateKey)));
   },
 
   async deliverParcel({ port, parcel, privateKey, certificate }) {
-    const key = await readIdentityKey(privateKey);
-    const signer = new core.ParcelDeliverySigner(readCertificate(certificate), key.privateKey);
-    await PoWebClient.initLocal(port).deliverParcel(toArrayBuffer(parcel), signer);
+    const key = await parts.readIdentityKey(privateKey);
+    const signer = new core.ParcelDeliverySigner(parts.readCertificate(certificate), key.privateKey);
+    await localPoWebClient(port).deliverParcel(toArrayBuffer(parcel), signer);
     return null;
   },
 
@@ -164,20 +83,19 @@ const operations = {
   async collectParcels({ port, signers, mode, count }) {
     const nonceSigners = await Promise.all(
       signers.map(async ({ privateKey, certificate }) => {
-        const key = await readIdentityKey(privateKey);
-        return new core.ParcelCollectionHandshakeSigner(readCertificate(certificate), key.privateKey);
+        const key = await parts.readIdentityKey(privateKey);
+        return new core.ParcelCollectionHandshakeSigner(parts.readCertificate(certificate), key.privateKey);
       }),
     );
     const parcels = [];
-    const client = PoWebClient.initLocal(port);
-    for await (const collection of client.collectParcels(nonceSigners, mode)) {
+    for await (const collection of localPoWebClient(port).collectParcels(nonceSigners, mode)) {
       let refusal = null;
       try {
         await collection.deserializeAndValidateParcel();
       } catch (error) {
         refusal = error.message;
       }
-      parcels.push({ parcel: toBuffer(collection.parcelSerialized), refusal });
+      parcels.push({ parcel: Buffer.from(collection.parcelSerialized), refusal });
       await collection.ack();
       if (count && parcels.length >= count) {
         break;
@@ -219,14 +137,14 @@ function encode(value) {
 }
 
 async function answer(request) {
-  const operation = operations[request.do];
   try {
-    if (!operation) {
+    if (!Object.hasOwn(operations, request.do)) {
       throw new Error(`there is no operation ${request.do}`);
     }
-    return { id: request.id, ok: encode((await operation(decode(request))) ?? null) };
+    const { id, do: operation, ...parameters } = request;
+    return { id, ok: encode((await operations[operation](decode(parameters))) ?? null) };
   } catch (error) {
-    return { error: { class: error.constructor.name, message: error.message }, id: request.id };
+    return { error: { class: error.constructor.name, message: String(error.message ?? error) }, id: request.id };
   }
 }
 
