@@ -60,6 +60,13 @@ MIGRATIONS: Final = (
         PRIMARY KEY (own_id, peer_id)
     );
     """,
+    """
+    ALTER TABLE own_session_keys ADD COLUMN first_sent INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE own_session_keys ADD COLUMN last_sent INTEGER NOT NULL DEFAULT 0;
+    UPDATE own_session_keys SET first_sent = created, last_sent = created;
+    ALTER TABLE peer_session_keys ADD COLUMN adopted_key_id BLOB;
+    ALTER TABLE peer_session_keys ADD COLUMN adopted_public_key BLOB;
+    """,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
