@@ -66,7 +66,8 @@ class Authorizations:
 
         Raises InvalidAuthorizationError; nothing is kept then. It replaces only
         what ends earlier or came through another gateway. ``as_of`` dates the session key
-        inside: messages dated as ours are, three hours back, must not look older than it.
+        inside: messages dated as ours are, three hours back, must not look older than it. The same
+        authorisation again changes nothing.
         """
         path = params.authorization
         self._check(params, expected_peer, now)
@@ -109,4 +110,9 @@ class Authorizations:
 
 def _replaces(new: CertificationPath, old: CertificationPath) -> bool:
     same_gateway = [c.node_id for c in new.authorities[1:]] == [c.node_id for c in old.authorities[1:]]
-    return not same_gateway or new.leaf.not_after > old.leaf.not_after
+    return not same_gateway or _span(new) > _span(old)
+
+
+def _span(path: CertificationPath) -> tuple[datetime, datetime]:
+    """Return end and beginning: one that ends with another but began later was given later."""
+    return path.leaf.not_after, path.leaf.not_before

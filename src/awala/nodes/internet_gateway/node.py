@@ -24,7 +24,7 @@ from awala.nodes.internet_gateway.doors import PRIVATE_GATEWAYS, GatewayDoor, In
 from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
 from awala.nodes.loading import loading
-from awala.nodes.upkeep import keep_up
+from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.sessions import Sessions
 from awala.spool import SqliteSpool
 from awala.spool.model import Hop, Item, Totals
@@ -62,6 +62,7 @@ class InternetGateway:
         clock: Clock,
         pohttp: PoHttpClient,
         params: PublishedParams,
+        session_key_retention: timedelta | None = None,
     ) -> None:
         self.events = EventHub()
         self.credentials = credentials
@@ -70,7 +71,8 @@ class InternetGateway:
         self._clock = clock
         self._pohttp = pohttp
         self._params = params
-        self._sessions = Sessions(vault.session_keys)
+        self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         router = Router(credentials=credentials, spool=spool, clock=clock, events=self.events)
         self.gateway_door = GatewayDoor(
             credentials=credentials,
@@ -120,7 +122,7 @@ class InternetGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
-            group.create_task(keep_up(self._spool, self._sessions, self._clock, UPKEEP_INTERVAL))
+            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
             group.create_task(self._renew())
 
     async def _renew(self) -> None:
@@ -178,6 +180,7 @@ async def open_internet_gateway(
                 clock=clock,
                 pohttp=pohttp,
                 params=params,
+                session_key_retention=storage.session_key_retention,
             )
         finally:
             await spool.close()
