@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,15 @@ def test_sizes_have_units(file, text, octets):
 
 
 @pytest.mark.parametrize(
+    ("text", "hours"), [("1 day", 24), ("30 days", 720), ("180d", 4320), ("36 hours", 36), (" 36H ", 36)]
+)
+def test_times_have_units(file, text, hours):
+    settings = read(file, f'[storage]\nsession_key_retention = "{text}"\n')
+
+    assert settings.storage.session_key_retention == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
     "text", ["10.0.0.0/8,127.0.0.0/8", '["10.0.0.0/8", "127.0.0.0/8"]', " 10.0.0.0/8 , 127.0.0.0/8,"]
 )
 def test_lists_come_from_the_environment_with_commas_or_as_json(file, text):
@@ -130,6 +140,16 @@ def test_a_home_directory_may_be_written_with_a_tilde(file, monkeypatch):
         ("[poweb]\nlisten = 13276\n", r"gateway.toml: \[poweb\] listen: .*string"),
         ('[storage]\nquota = "lots"\n', r"\[storage\] quota: must be a number of octets"),
         ("[storage]\nquota = 0\n", r"\[storage\] quota: .*greater than 0"),
+        ('[storage]\nsession_key_retention = "soon"\n', r"\] session_key_retention: must be a time such as"),
+        ("[storage]\nsession_key_retention = 30\n", r"\[storage\] session_key_retention: must be a time"),
+        (
+            '[storage]\nsession_key_retention = "23 hours"\n',
+            r"\[storage\] session_key_retention: must be from 1 day to 180 days",
+        ),
+        (
+            '[storage]\nsession_key_retention = "181 days"\n',
+            r"\[storage\] session_key_retention: must be from 1 day to 180 days",
+        ),
         ('[resolver]\nvalidation = "none"\n', r"\[resolver\] validation: .*'ad' or 'local'"),
         ('[resolver]\nallow_networks = ["10.0.0.1/8"]\n', r"\[resolver\] allow_networks: .*host bits"),
         ("[poweb\n", r"gateway.toml: is no valid TOML: .*line 1"),

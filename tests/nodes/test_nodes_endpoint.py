@@ -36,7 +36,7 @@ from awala.nodes.events import EventHub, Way
 from awala.nodes.lanes import APP
 from awala.nodes.quarantine import QUARANTINE, Quarantine
 from awala.pki import CertificationPath, Role
-from awala.sessions import NoSessionKeyError
+from awala.sessions import NoSessionKeyError, required_key_id
 from awala.spool import Hop, MemorySpool
 from awala.testing import FakeClock
 from awala.vault import MemoryVault
@@ -229,6 +229,24 @@ class TestAuthorizations:
 
         given = await peer.identity.authorizations.given_by(ENDPOINT.node_id, NOW)
         assert given.leaf == newer.authorization.leaf
+
+    async def test_one_that_was_given_later_replaces_one_that_ends_with_it(self, endpoint, peer):
+        """The peer may have lost its state, and its key with it (rules §7)."""
+        take = peer.identity.authorizations.take
+        arguments = {"expected_peer": ENDPOINT.node_id, "now": NOW, "as_of": NOW}
+        first, second = [await grant(endpoint, now=NOW + each, until=NOW + DAY) for each in (-HOUR, HOUR)]
+
+        assert [await take(each, **arguments) for each in (first, second, first, second)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+
+        payload = await peer.identity.sessions.seal(
+            b"", own_id=PEER.node_id, peer_id=ENDPOINT.node_id, now=NOW
+        )
+        assert required_key_id(payload) == second.session_key.key_id
 
     async def test_another_gateway_replaces_whatever_there_was(self, endpoint, peer):
         gateway = certify(OTHER_PGW, OTHER_PGW, None, Role.GATEWAY)

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from awala.base.errors import AwalaError
+from awala.base.errors import AwalaError, ConfigurationError
 from awala.cms import EnvelopedData
 from awala.cms.enveloped_data import MAX_KEY_ID_OCTETS
 from awala.crypto import ContentCipher, Curve, SessionKey, SessionKeyPair, SessionPrivateKey, SessionPublicKey
 from awala.sessions import (
     HANDED_OUT_GRACE,
+    MINIMUM_RETENTION,
     SESSION_KEY_RETENTION,
     STATIC_KEY_ROTATION,
     MemorySessionKeyStore,
@@ -31,6 +32,8 @@ from helpers.vectors import vector
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 PLAINTEXT = b"it is raining in Caracas"
 
@@ -199,6 +202,7 @@ async def test_follows_a_peer_to_another_curve(alice, bob, curve):
         key_id=pair.key_id,
         private_key=pair.private_key.serialize(),
         created=NOW,
+        first_sent=NOW,
         until=NOW + DAY,
     )
     await bob.adopt(pair.session_key, alice)
@@ -223,13 +227,47 @@ async def test_moves_to_the_key_of_a_message_unless_it_is_older(alice, bob, lag,
     assert required_key_id(await alice.seal(bob)) == expected
 
 
-@pytest.mark.parametrize(("lag", "moves"), [(-SECOND, False), (timedelta(0), True), (SECOND, True)])
-async def test_adopts_a_key_unless_it_is_older(alice, bob, lag, moves):
-    present, offered = SessionKeyPair.generate().session_key, SessionKeyPair.generate().session_key
-    await alice.adopt(present, bob)
-    await alice.adopt(offered, bob, as_of=NOW + lag)
+async def test_seals_with_a_key_that_was_handed_out_anew_at_once(alice, bob):
+    await alice.open(await bob.seal(alice), bob, date=NOW + 5 * HOUR)
+    first, second = SessionKeyPair.generate().session_key, SessionKeyPair.generate().session_key
 
-    assert required_key_id(await alice.seal(bob)) == (offered if moves else present).key_id
+    for offered in (first, second):
+        await alice.adopt(offered, bob, as_of=NOW)
+        assert required_key_id(await alice.seal(bob)) == offered.key_id
+
+
+async def test_is_not_led_back_by_what_a_peer_sent_before_it_lost_its_state(alice, bob):
+    await alice.adopt(SessionKeyPair.generate().session_key, bob)
+    late = await bob.seal(alice)
+    anew = SessionKeyPair.generate().session_key
+
+    await alice.adopt(anew, bob, as_of=NOW)
+
+    assert await alice.open(late, bob, date=NOW + 4 * HOUR - SECOND) == PLAINTEXT
+    assert required_key_id(await alice.seal(bob)) == anew.key_id
+    await alice.open(late, bob, date=NOW + 4 * HOUR)
+    assert required_key_id(await alice.seal(bob)) == originator_id(late)
+
+
+async def test_is_not_set_back_by_a_key_that_it_adopted_before(alice, bob):
+    offered = SessionKeyPair.generate().session_key
+    await alice.adopt(offered, bob)
+    message = await bob.seal(alice)
+    await alice.open(message, bob)
+
+    await alice.adopt(offered, bob, as_of=NOW + DAY)
+
+    assert required_key_id(await alice.seal(bob)) == originator_id(message)
+
+
+async def test_takes_another_key_with_a_known_id_for_another_key(alice, bob):
+    offered, other = SessionKeyPair.generate().session_key, SessionKeyPair.generate().session_key
+    await alice.adopt(offered, bob)
+
+    await alice.adopt(SessionKey(offered.key_id, other.public_key), bob)
+
+    stored = await alice.store.peer_key(own_id=alice.name, peer_id=bob.name)
+    assert (stored.key_id, stored.public_key) == (offered.key_id, other.public_key.spki)
 
 
 async def test_opens_a_duplicate_and_late_messages_in_any_order(alice, bob):
@@ -321,6 +359,7 @@ def test_meets_every_mutation_with_an_error_of_its_own(position, change):
             key_id=vector("js", "sk.id"),
             private_key=vector("js", "sk.pkcs8.der"),
             created=NOW,
+            first_sent=NOW,
             until=NOW,
         )
         payload = bytearray(vector("js", "session.env.der"))
@@ -350,6 +389,7 @@ async def test_opens_what_the_reference_libraries_sealed(alice, bob, stack, enve
         key_id=required_key_id(payload),
         private_key=vector(stack, f"{key}.pkcs8.der"),
         created=NOW,
+        first_sent=NOW,
         until=NOW,
     )
 
@@ -358,9 +398,9 @@ async def test_opens_what_the_reference_libraries_sealed(alice, bob, stack, enve
 
 
 async def conversation(alice, bob):
-    """Have Alice use two keys towards Bob, of which he proves the second; return their ids."""
+    """Have Alice use two keys towards Bob, of which he proves the second by NOW; return their ids."""
     await alice.open(await bob.seal(alice), bob)
-    first = await alice.seal(bob)
+    first = await alice.seal(bob, now=NOW - MINUTE)
     await bob.open(first, alice)
     await alice.open(await bob.seal(alice), bob)
     second = await alice.seal(bob)
@@ -385,6 +425,74 @@ async def test_keeps_superseded_keys_for_as_long_as_it_is_told(store):
 
     assert await alice.prune(NOW + DAY) == 0
     assert await alice.prune(NOW + DAY + SECOND) == 1
+
+
+@pytest.mark.parametrize("clock_set_back", [timedelta(0), 2 * HOUR])
+async def test_opens_what_a_peer_seals_after_a_late_message_led_it_back(alice, bob, clock_set_back):
+    """Two keys went out in one second, or the clock was set right between them; the first arrives last."""
+    late_date = NOW + clock_set_back
+    await alice.open(await bob.seal(alice), bob)
+    first, late = [await alice.seal(bob, now=late_date) for _ in range(2)]
+    await bob.open(first, alice, date=NOW - SECOND)  # its date matters not: Bob is to prove its key
+    await alice.open(await bob.seal(alice), bob)
+    await bob.open(await alice.seal(bob), alice, date=NOW)
+    await alice.open(await bob.seal(alice), bob)
+
+    await bob.open(late, alice, date=late_date)
+    sent = NOW + 170 * DAY
+    payload = await bob.seal(alice, now=sent)
+    await alice.prune(sent + 100 * DAY)
+
+    assert required_key_id(payload) == originator_id(late)
+    assert await alice.open(payload, bob, date=sent, now=sent + 100 * DAY) == PLAINTEXT
+
+
+async def test_supersedes_no_key_of_the_same_second(alice, bob):
+    """The peer may get their messages in any order, and go back to the first of them."""
+    await alice.open(await bob.seal(alice), bob)
+    for lag in (0.1, 0.2):
+        await bob.open(await alice.seal(bob, now=NOW + lag * SECOND), alice)
+        await alice.open(await bob.seal(alice), bob)
+
+    assert await alice.prune(NOW + 1000 * DAY) == 1  # the one that was handed out
+
+
+async def test_supersedes_no_key_that_a_clock_ahead_dated_later(alice, bob):
+    await alice.open(await bob.seal(alice), bob)
+    for lag in (2 * HOUR, timedelta(0), HOUR):
+        await bob.open(await alice.seal(bob, now=NOW + lag), alice, date=NOW)
+        await alice.open(await bob.seal(alice), bob)
+
+    assert await alice.prune(NOW + 1000 * DAY) == 2  # the second, and the one that was handed out
+
+
+async def test_notes_with_few_writes_when_a_key_goes_out(alice, bob, monkeypatch):
+    writes = []
+    widen = bob.store.widen_sent
+
+    async def count(**arguments):
+        writes.append(arguments["last"])
+        await widen(**arguments)
+
+    monkeypatch.setattr(bob.store, "widen_sent", count)
+    for seconds in (0, 0.5, 1, 30, 61, 62, 1000):
+        await bob.seal(alice, now=NOW + seconds * SECOND)
+
+    assert writes == [NOW + (seconds + 60) * SECOND for seconds in (1, 62, 1000)]
+
+
+async def test_keeps_keys_as_they_were_when_the_oldest_unread_message_was_sent(alice, bob):
+    await conversation(alice, bob)
+    end = NOW + SESSION_KEY_RETENTION + SECOND
+
+    assert await alice.sessions.prune(end, unread_since=NOW) == 0
+    assert await alice.sessions.prune(end, unread_since=end + DAY) == 1
+
+
+def test_refuses_to_keep_keys_for_less_than_a_day():
+    Sessions(MemorySessionKeyStore(), retention=MINIMUM_RETENTION)
+    with pytest.raises(ConfigurationError):
+        Sessions(MemorySessionKeyStore(), retention=MINIMUM_RETENTION - SECOND)
 
 
 async def test_keeps_a_handed_out_key_for_the_grace_and_then_erases_it(alice):
@@ -418,6 +526,13 @@ async def test_publishes_one_static_key_for_thirty_days(alice):
     second = await alice.sessions.published(own_id=alice.name, now=later)
     assert second != first
     assert await Party(alice.name, alice.store).sessions.published(own_id=alice.name, now=later) == second
+
+
+async def test_publishes_a_new_key_when_the_clock_was_far_ahead(alice):
+    ahead = await alice.sessions.published(own_id=alice.name, now=NOW + 2 * HOUR)
+
+    assert await alice.sessions.published(own_id=alice.name, now=NOW) == ahead
+    assert await alice.sessions.published(own_id=alice.name, now=NOW - SECOND) != ahead
 
 
 async def test_honours_a_published_key_for_the_grace_after_its_rotation(alice):

@@ -12,10 +12,15 @@ from awala.sessions import SessionKeyStore
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123_457, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 NEVER = datetime(1971, 1, 1, tzinfo=UTC)
+ALWAYS = datetime(2999, 1, 1, tzinfo=UTC)
 
 
-async def save(store, key_id, *, own="me", peer="peer", until=None, created=NOW):
+async def save(store, key_id, *, own="me", peer="peer", until=None, created=NOW, sent=None):
+    """Save a key; each is sent a second after the one before unless ``sent`` says otherwise."""
+    if sent is None:
+        sent = store.sent = getattr(store, "sent", NOW) + SECOND
     await store.save_own_key(
         own_id=own,
         peer_id=peer,
@@ -23,6 +28,7 @@ async def save(store, key_id, *, own="me", peer="peer", until=None, created=NOW)
         private_key=b"private " + key_id,
         created=created,
         until=until,
+        first_sent=sent,
     )
 
 
@@ -38,8 +44,26 @@ async def opened(store, own_key_id, *, own="me", peer="peer", key_id=b"theirs", 
     )
 
 
-async def prune(store, *, superseded_before=NEVER, until_before=NEVER, keep=()):
-    return await store.prune(superseded_before=superseded_before, until_before=until_before, keep=keep)
+async def adopted(store, key_id, *, own="me", peer="peer", public_key=None, as_of=NOW, anew_as_of=NOW):
+    return await store.adopt_peer_key(
+        own_id=own,
+        peer_id=peer,
+        key_id=key_id,
+        public_key=public_key or b"public " + key_id,
+        as_of=as_of,
+        anew_as_of=anew_as_of,
+    )
+
+
+async def prune(store, *, now=ALWAYS, superseded_before=NEVER, until_before=NEVER, keep=()):
+    return await store.prune(
+        now=now, superseded_before=superseded_before, until_before=until_before, keep=keep
+    )
+
+
+async def current(store, own="me", peer="peer"):
+    key = await store.peer_key(own_id=own, peer_id=peer)
+    return key.key_id, key.public_key, key.as_of
 
 
 async def present(store, *key_ids, own="me"):
@@ -108,29 +132,75 @@ async def test_counts_unbound_keys_among_the_newest_for_any_peer(store: SessionK
 @pytest.mark.parametrize(
     ("date", "wins"), [(NOW - SECOND, False), (NOW, True), (NOW + timedelta(microseconds=1), True)]
 )
-@pytest.mark.parametrize("how", ["save", "open"])
-async def test_moves_the_key_of_a_peer_only_forwards(store: SessionKeyStore, date, wins, how):
-    await store.save_peer_key(own_id="me", peer_id="peer", key_id=b"old", public_key=b"public old", as_of=NOW)
-
-    if how == "save":
-        saved = await store.save_peer_key(
-            own_id="me", peer_id="peer", key_id=b"new", public_key=b"public new", as_of=date
-        )
-        assert saved is wins
+@pytest.mark.parametrize("first", ["adopted", "opened"])
+async def test_moves_the_key_of_a_peer_only_forwards_with_messages(store: SessionKeyStore, date, wins, first):
+    if first == "adopted":
+        assert await adopted(store, b"old")
     else:
-        await opened(store, b"unknown", key_id=b"new", as_of=date)
+        await opened(store, b"unknown", key_id=b"old")
 
-    key = await store.peer_key(own_id="me", peer_id="peer")
-    assert (key.key_id, key.public_key, key.as_of) == (
-        (b"new", b"public new", date) if wins else (b"old", b"public old", NOW)
-    )
+    await opened(store, b"unknown", key_id=b"new", as_of=date)
+
+    expected = (b"new", b"public new", date) if wins else (b"old", b"public old", NOW)
+    assert await current(store) == expected
+
+
+async def test_prefers_a_key_that_was_handed_out_whatever_the_date_of_the_present_one(store: SessionKeyStore):
+    await opened(store, b"unknown", key_id=b"message", as_of=NOW)
+
+    assert await adopted(store, b"first", as_of=NOW - HOUR, anew_as_of=NOW + HOUR)
+    assert await current(store) == (b"first", b"public first", NOW)
+    assert await adopted(store, b"second", as_of=NOW, anew_as_of=NOW + HOUR)
+    assert await current(store) == (b"second", b"public second", NOW + HOUR)
+    assert await adopted(store, b"third", as_of=NOW - HOUR, anew_as_of=NOW)
+    assert await current(store) == (b"third", b"public third", NOW + HOUR)
+
+
+async def test_adopts_each_key_that_was_handed_out_once(store: SessionKeyStore):
+    await adopted(store, b"offer")
+    await opened(store, b"unknown", key_id=b"message", as_of=NOW + SECOND)
+
+    assert not await adopted(store, b"offer", as_of=NOW + HOUR, anew_as_of=NOW + HOUR)
+    assert await current(store) == (b"message", b"public message", NOW + SECOND)
+    assert await adopted(store, b"offer", public_key=b"another", anew_as_of=NOW + HOUR)
+    assert await current(store) == (b"offer", b"another", NOW + HOUR)
+
+
+async def test_notes_the_span_in_which_a_key_went_out(store: SessionKeyStore):
+    await save(store, b"k", sent=NOW)
+    for first, last in ((NOW, NOW + HOUR), (NOW - HOUR, NOW), (NOW, NOW)):
+        await store.widen_sent(own_id="me", key_id=b"k", first=first, last=last)
+    await store.widen_sent(own_id="me", key_id=b"unknown", first=NOW, last=NOW)
+
+    key = await store.own_key(own_id="me", key_id=b"k")
+
+    assert (key.first_sent, key.last_sent) == (NOW - HOUR, NOW + HOUR)
+
+
+@pytest.mark.parametrize(("gap", "goes"), [(timedelta(0), 0), (timedelta(microseconds=1), 1)])
+async def test_supersedes_only_keys_that_went_out_before_the_proven_one(store: SessionKeyStore, gap, goes):
+    await save(store, b"k1", sent=NOW - HOUR)
+    await store.widen_sent(own_id="me", key_id=b"k1", first=NOW, last=NOW)
+    await save(store, b"k2", sent=NOW + gap)
+
+    await opened(store, b"k2")
+
+    assert await prune(store, superseded_before=NOW + SECOND) == goes
+
+
+async def test_counts_what_a_clock_that_was_ahead_superseded_as_superseded_now(store: SessionKeyStore):
+    await save(store, b"k1")
+    await save(store, b"k2")
+    await opened(store, b"k2", now=NOW + 1000 * HOUR)
+
+    assert await prune(store, now=NOW, superseded_before=NOW - HOUR) == 0
+    assert await prune(store, now=NOW + HOUR, superseded_before=NOW) == 0
+    assert await prune(store, now=NOW + 2 * HOUR, superseded_before=NOW + SECOND) == 1
 
 
 async def test_keeps_the_keys_of_peers_per_own_node_and_peer(store: SessionKeyStore):
     for own, peer in (("a", "x"), ("a", "y"), ("b", "x")):
-        await store.save_peer_key(
-            own_id=own, peer_id=peer, key_id=(own + peer).encode(), public_key=b"p", as_of=NOW
-        )
+        await adopted(store, (own + peer).encode(), own=own, peer=peer)
 
     for own, peer in (("a", "x"), ("a", "y"), ("b", "x")):
         assert (await store.peer_key(own_id=own, peer_id=peer)).key_id == (own + peer).encode()

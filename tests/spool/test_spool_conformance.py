@@ -384,6 +384,23 @@ async def test_a_message_that_came_too_late_is_taken_but_never_handed_out(spool)
     assert await spool.next_due("gateway", now=NOW) is None
 
 
+async def test_tells_the_date_of_the_oldest_item_of_a_lane(spool):
+    assert await spool.oldest("gateway") is None
+    await take(spool, arrival("m1"), arrival("m2", bytes(LARGE), created=-HOUR))
+    assert await spool.oldest("gateway") == NOW - HOUR
+    assert await spool.oldest("other") is None
+
+    items = await lease(spool, limit=2)
+    await spool.retry_at(items[1], NOW + HOUR)
+    assert await spool.oldest("gateway") == NOW - HOUR
+    await spool.release([items[0]], now=NOW)
+    await take(spool, arrival("ahead", created=HOUR))
+
+    assert await spool.oldest("gateway") == NOW - HOUR
+    await spool.release([items[1]], now=NOW)
+    assert await spool.oldest("gateway") == NOW + HOUR
+
+
 async def test_a_sweep_erases_what_has_expired_and_nothing_else(spool):
     await take(
         spool,

@@ -228,7 +228,7 @@ async def test_erases_a_record(vault: Vault):
 
 async def test_has_room_for_session_keys(vault: Vault):
     await vault.session_keys.save_own_key(
-        own_id="me", peer_id=None, key_id=b"k", private_key=b"private", created=NOW, until=NOW
+        own_id="me", peer_id=None, key_id=b"k", private_key=b"private", created=NOW, first_sent=NOW, until=NOW
     )
 
     assert (await vault.session_keys.own_key(own_id="me", key_id=b"k")).private_key == b"private"

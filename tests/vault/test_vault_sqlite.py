@@ -15,7 +15,7 @@ from awala.base.sqlite import StorageError
 from awala.crypto import IdentityPrivateKey
 from awala.vault import SqliteVault, VaultError, VaultLockedError
 from awala.vault.protection import Lock, Protection, new_lock, unlock
-from awala.vault.schema import to_datetime, to_microseconds
+from awala.vault.schema import MIGRATIONS, to_datetime, to_microseconds
 from awala.vault.sqlite import FILE_NAME
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 999_999, tzinfo=UTC)
@@ -35,7 +35,7 @@ async def fill(directory: Path, key: IdentityPrivateKey, passphrase: bytes | Non
     await vault.save_identity("node", key)
     await vault.put_record("n", "k", SECRET)
     await vault.session_keys.save_own_key(
-        own_id="me", peer_id=None, key_id=b"k", private_key=SECRET, created=NOW, until=None
+        own_id="me", peer_id=None, key_id=b"k", private_key=SECRET, created=NOW, first_sent=NOW, until=None
     )
     await vault.close()
 
@@ -150,15 +150,38 @@ async def test_leaves_no_trace_of_a_pruned_key_in_its_file(tmp_path, key):
     vault = await SqliteVault.open(tmp_path)
     await vault.delete_record("n", "k")
     await vault.session_keys.save_own_key(
-        own_id="me", peer_id=None, key_id=b"due", private_key=SECRET, created=NOW, until=NOW
+        own_id="me", peer_id=None, key_id=b"due", private_key=SECRET, created=NOW, first_sent=NOW, until=NOW
     )
     await vault.session_keys.forget(own_id="me", peer_id="peer")
     later = NOW.replace(year=2027)
 
-    assert await vault.session_keys.prune(superseded_before=later, until_before=later, keep=()) == 1
+    assert (
+        await vault.session_keys.prune(now=later, superseded_before=later, until_before=later, keep=()) == 1
+    )
     await vault.close()
 
     assert octets(tmp_path).count(SECRET) == 1  # that of the key which was not due
+
+
+async def test_takes_over_the_session_keys_of_the_first_version(tmp_path):
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 1")
+        row = ("me", b"k", "peer", SECRET, to_microseconds(NOW))
+        connection.execute(
+            "INSERT INTO own_session_keys (own_id, key_id, peer_id, private_key, created)"
+            " VALUES (?, ?, ?, ?, ?)",
+            row,
+        )
+        row = ("me", "peer", b"theirs", b"public", to_microseconds(NOW))
+        connection.execute("INSERT INTO peer_session_keys VALUES (?, ?, ?, ?, ?)", row)
+    connection.close()
+
+    vault = await SqliteVault.open(tmp_path)
+
+    key = await vault.session_keys.own_key(own_id="me", key_id=b"k")
+    assert (key.private_key, key.first_sent, key.last_sent) == (SECRET, NOW, NOW)
+    assert (await vault.session_keys.peer_key(own_id="me", peer_id="peer")).key_id == b"theirs"
+    await vault.close()
 
 
 async def test_refuses_a_file_that_is_no_database(tmp_path):

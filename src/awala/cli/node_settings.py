@@ -52,10 +52,16 @@ def storage_config(storage: Storage, data_dir: Path) -> StorageConfig:
     if storage.objects is not None:
         raise ConfigurationError("[storage] objects: bodies are kept in the data directory in this version")
     if storage.url is None:
-        return StorageConfig(directory=data_dir, quota=storage.quota)
+        return _storage_config(data_dir, storage)
     url = urlsplit(storage.url)
     if url.scheme != "sqlite" or url.netloc or not url.path.startswith("/"):
         raise ConfigurationError(
             "[storage] url: must be sqlite:///DIRECTORY; other databases are not supported in this version"
         )
-    return StorageConfig(directory=Path(url.path), quota=storage.quota)
+    return _storage_config(Path(url.path), storage)
+
+
+def _storage_config(directory: Path, storage: Storage) -> StorageConfig:
+    return StorageConfig(
+        directory=directory, quota=storage.quota, session_key_retention=storage.session_key_retention
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +21,10 @@ from awala.cli.options import GATEWAY_LISTEN
 
 DEFAULT_DOH_URL = "https://cloudflare-dns.com/dns-query"
 SIZE = re.compile(r"(?P<number>[0-9]+)\s*(?P<unit>|[KMGT]i?B?|B)", re.IGNORECASE)
+DURATION = re.compile(r"(?P<number>[0-9]{1,6})\s*(?P<unit>d|days?|h|hours?)", re.IGNORECASE)
+SHORTEST_RETENTION = timedelta(days=1)
+LONGEST_RETENTION = timedelta(days=180)
+HOURS = {"d": 24, "h": 1}
 POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -46,6 +51,20 @@ def _size(value: object) -> object:
     return int(match["number"]) * 1024 ** POWERS[match["unit"][:1].upper()]
 
 
+def _duration(value: object) -> object:
+    """Turn ``"30 days"`` or ``"36 hours"`` into a time."""
+    match = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a time such as '30 days' or '36 hours', not {value!r}")
+    return timedelta(hours=int(match["number"]) * HOURS[match["unit"][0].lower()])
+
+
+def _retention(time: timedelta) -> timedelta:
+    if not SHORTEST_RETENTION <= time <= LONGEST_RETENTION:
+        raise ValueError(f"must be from {SHORTEST_RETENTION.days} day to {LONGEST_RETENTION.days} days")
+    return time
+
+
 def _path(value: object) -> object:
     return str(Path(value).expanduser()) if isinstance(value, str) and value else value
 
@@ -53,6 +72,7 @@ def _path(value: object) -> object:
 HostPort = Annotated[str, AfterValidator(_host_port)]
 Network = Annotated[str, AfterValidator(_network)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+Retention = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_retention)]
 File = Annotated[Path, BeforeValidator(_path)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -113,6 +133,10 @@ class Storage(Section):
 
     quota: Size | None = None
     """Most that messages may take, in octets or as a size such as "2 GiB". None means no limit."""
+
+    session_key_retention: Retention | None = None
+    """How long session keys are kept once there are later ones, from "1 day" to "180 days": less prefers
+    secrecy to late mail. None means for as long as a message may be on its way."""
 
 
 class Gateway(Section):

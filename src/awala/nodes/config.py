@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from awala.bindings.addressing import Validation
@@ -47,3 +48,9 @@ class StorageConfig:
     directory: Path
     quota: int | None = None
     """Octets that the spool may hold; None leaves it to the disk."""
+
+    session_key_retention: timedelta | None = None
+    """How long a session key is kept after the peer has a later one, a day at least (rules §7).
+
+    None means for as long as a message may be on its way; less prefers secrecy to late mail.
+    """

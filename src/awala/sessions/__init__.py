@@ -8,6 +8,7 @@ from awala.sessions.memory import MemorySessionKeyStore
 from awala.sessions.port import OwnKey, PeerKey, SessionKeyStore
 from awala.sessions.sessions import (
     HANDED_OUT_GRACE,
+    MINIMUM_RETENTION,
     SESSION_KEY_RETENTION,
     STATIC_KEY_ROTATION,
     Sessions,
@@ -16,6 +17,7 @@ from awala.sessions.sessions import (
 
 __all__ = [
     "HANDED_OUT_GRACE",
+    "MINIMUM_RETENTION",
     "SESSION_KEY_RETENTION",
     "STATIC_KEY_ROTATION",
     "MemorySessionKeyStore",

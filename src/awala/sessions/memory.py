@@ -16,6 +16,8 @@ class _OwnKey:
     private_key: bytes
     created: datetime
     until: datetime | None
+    first_sent: datetime
+    last_sent: datetime
     proven: bool = False
     superseded_at: datetime | None = None
 
@@ -25,6 +27,8 @@ class _PeerKey:
     key_id: bytes
     public_key: bytes
     as_of: datetime
+    adopted: tuple[bytes, bytes] | None
+    """The id and the octets of the key that was handed out last."""
 
 
 class MemorySessionKeyStore:
@@ -43,9 +47,19 @@ class MemorySessionKeyStore:
         private_key: bytes,
         created: datetime,
         until: datetime | None,
+        first_sent: datetime,
     ) -> None:
         """See the port."""
-        self._own.setdefault((own_id, key_id), _OwnKey(own_id, key_id, peer_id, private_key, created, until))
+        key = _OwnKey(own_id, key_id, peer_id, private_key, created, until, first_sent, first_sent)
+        self._own.setdefault((own_id, key_id), key)
+
+    async def widen_sent(self, *, own_id: str, key_id: bytes, first: datetime, last: datetime) -> None:
+        """See the port."""
+        key = self._own.get((own_id, key_id))
+        if key is not None:
+            self._own[own_id, key_id] = replace(
+                key, first_sent=min(key.first_sent, first), last_sent=max(key.last_sent, last)
+            )
 
     async def own_key(self, *, own_id: str, key_id: bytes) -> _OwnKey | None:
         """See the port."""
@@ -62,14 +76,26 @@ class MemorySessionKeyStore:
         """See the port."""
         return self._peers.get((own_id, peer_id))
 
-    async def save_peer_key(
-        self, *, own_id: str, peer_id: str, key_id: bytes, public_key: bytes, as_of: datetime
+    async def adopt_peer_key(
+        self,
+        *,
+        own_id: str,
+        peer_id: str,
+        key_id: bytes,
+        public_key: bytes,
+        as_of: datetime,
+        anew_as_of: datetime,
     ) -> bool:
         """See the port."""
         present = self._peers.get((own_id, peer_id))
-        if present is not None and present.as_of > as_of:
+        offer = (key_id, public_key)
+        if present is None:
+            date = as_of
+        elif present.adopted == offer:
             return False
-        self._peers[own_id, peer_id] = _PeerKey(key_id, public_key, as_of)
+        else:
+            date = max(present.as_of, as_of if present.adopted is None else anew_as_of)
+        self._peers[own_id, peer_id] = _PeerKey(key_id, public_key, date, offer)
         return True
 
     async def record_opened(
@@ -84,23 +110,32 @@ class MemorySessionKeyStore:
         now: datetime,
     ) -> None:
         """See the port."""
-        await self.save_peer_key(
-            own_id=own_id, peer_id=peer_id, key_id=key_id, public_key=public_key, as_of=as_of
-        )
+        present = self._peers.get((own_id, peer_id))
+        if present is None or present.as_of <= as_of:
+            adopted = None if present is None else present.adopted
+            self._peers[own_id, peer_id] = _PeerKey(key_id, public_key, as_of, adopted)
         proven = self._own.get((own_id, own_key_id))
         if proven is None:
             return
         for place, key in self._own.items():  # in the order in which they were saved
             if key is proven:
                 break
-            if _is_superseded_by_proof(key, own_id, peer_id):
+            if _can_be_superseded(key, own_id, peer_id) and key.last_sent < proven.first_sent:
                 self._own[place] = replace(key, superseded_at=now)
         self._own[own_id, own_key_id] = replace(proven, proven=True)
 
     async def prune(
-        self, *, superseded_before: datetime, until_before: datetime, keep: Collection[bytes]
+        self,
+        *,
+        now: datetime,
+        superseded_before: datetime,
+        until_before: datetime,
+        keep: Collection[bytes],
     ) -> int:
         """See the port."""
+        for place, key in self._own.items():
+            if key.superseded_at is not None and key.superseded_at > now:
+                self._own[place] = replace(key, superseded_at=now)
         outdated = [
             place
             for place, key in self._own.items()
@@ -121,7 +156,7 @@ class MemorySessionKeyStore:
             del self._own[place]
 
 
-def _is_superseded_by_proof(key: _OwnKey, own_id: str, peer_id: str) -> bool:
-    """Say whether the proof of a later key outdates this one: only keys for messages can be."""
+def _can_be_superseded(key: _OwnKey, own_id: str, peer_id: str) -> bool:
+    """Say whether the proof of a later key can outdate this one: only keys for messages can be."""
     bound_alike = (key.own_id, key.peer_id) == (own_id, peer_id)
     return bound_alike and key.until is None and key.superseded_at is None

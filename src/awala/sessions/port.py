@@ -46,6 +46,16 @@ class OwnKey(Protocol):
         """Whether a peer has encrypted to the key."""
         ...
 
+    @property
+    def first_sent(self) -> datetime:
+        """The earliest time, by our clock, at which the key counts for peers."""
+        ...
+
+    @property
+    def last_sent(self) -> datetime:
+        """The time after which, by our clock, the key went out with no message."""
+        ...
+
 
 class PeerKey(Protocol):
     """The session key to use for a peer."""
@@ -70,7 +80,8 @@ class SessionKeyStore(Protocol):
     """Keeps a node's own session keys and the current one of each peer.
 
     Own keys have an order: that in which they were saved, whatever the clock
-    said. Every change is durable when the call returns, and is made whole or
+    said. Peers go by the dates of messages instead, so each key also has the
+    span of time in which it went out. Every change is durable when the call returns, and is made whole or
     not at all. One store may serve several own nodes.
     """
 
@@ -83,11 +94,16 @@ class SessionKeyStore(Protocol):
         private_key: bytes,
         created: datetime,
         until: datetime | None,
+        first_sent: datetime,
     ) -> None:
-        """Keep a new key of ours. ``until`` is None when it goes out with messages.
+        """Keep a new key of ours, sent once. ``until`` is None when it goes out with messages.
 
         A key of that node with the same id that is there already stays as it is.
         """
+        ...
+
+    async def widen_sent(self, *, own_id: str, key_id: bytes, first: datetime, last: datetime) -> None:
+        """Widen the span of time in which a key of ours went out, so that it reaches from first to last."""
         ...
 
     async def own_key(self, *, own_id: str, key_id: bytes) -> OwnKey | None:
@@ -105,10 +121,22 @@ class SessionKeyStore(Protocol):
         """Return the peer's current key."""
         ...
 
-    async def save_peer_key(
-        self, *, own_id: str, peer_id: str, key_id: bytes, public_key: bytes, as_of: datetime
+    async def adopt_peer_key(
+        self,
+        *,
+        own_id: str,
+        peer_id: str,
+        key_id: bytes,
+        public_key: bytes,
+        as_of: datetime,
+        anew_as_of: datetime,
     ) -> bool:
-        """Make this the peer's current key unless the present one is of a later date; say whether it was."""
+        """Make a key that was handed out the peer's current one; say whether it was.
+
+        It was not if it is the very key that was adopted last for this peer.
+        It counts as of ``as_of`` when no key had been adopted before, else as
+        of ``anew_as_of``; in both cases not before the date of the present one.
+        """
         ...
 
     async def record_opened(
@@ -124,20 +152,28 @@ class SessionKeyStore(Protocol):
     ) -> None:
         """Record that the peer encrypted to our key ``own_key_id`` and sent its own key along.
 
-        In one transaction: the peer's key is saved as ``save_peer_key`` does;
-        our key counts as proven; every key for messages that is bound to this
-        peer and was saved before that one counts as superseded at ``now``,
+        In one transaction: the peer's key becomes its current one unless the
+        present one is of a later date; our key counts as proven; every key for
+        messages that is bound to this peer, was saved before that one and last
+        sent before that one was first sent counts as superseded at ``now``,
         unless it already does.
         """
         ...
 
     async def prune(
-        self, *, superseded_before: datetime, until_before: datetime, keep: Collection[bytes]
+        self,
+        *,
+        now: datetime,
+        superseded_before: datetime,
+        until_before: datetime,
+        keep: Collection[bytes],
     ) -> int:
         """Erase what nobody may use any more, and return how many keys went.
 
         That is: keys for messages superseded before the first date, and keys
         handed out until a time before the second; but none whose id is in ``keep``.
+        What was superseded after ``now``, by a clock that was ahead, counts as
+        superseded at ``now`` from then on.
         """
         ...
 

@@ -12,7 +12,7 @@ from awala.spool import statements as sql
 from awala.spool.codec import Row, to_item, to_micros
 from awala.spool.intake import find
 from awala.spool.model import Carrier, Hop, Item
-from awala.spool.room import rank
+from awala.spool.room import RANKS, rank
 from awala.spool.schema import BY_CARGO, READY, WAITING
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "erase_expired",
     "hops",
     "next_due",
+    "oldest",
     "snapshot",
     "to_item",
     "without_row",
@@ -130,6 +131,17 @@ def next_due(
         return now
     due_at: int | None = connection.execute(sql.NEXT_DUE, {"lane": lane, "now": now}).fetchone()[0]
     return due_at
+
+
+def oldest(connection: sqlite3.Connection, *, lane: str) -> int | None:
+    """Return the earliest date of creation in a lane: one look-up per hop, queue and rank."""
+    dates = [
+        date
+        for queue, place in itertools.product(_QUEUES, RANKS)
+        for (date,) in connection.execute(sql.OLDEST, {"lane": lane, "queue": queue, "rank": place})
+        if date is not None
+    ]
+    return min(dates, default=None)
 
 
 def erase_expired(

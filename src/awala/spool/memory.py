@@ -291,6 +291,11 @@ class MemorySpool:
                 times.append(time)
         return min(times, default=None)
 
+    async def oldest(self, lane: str) -> datetime | None:
+        """Return the earliest date of creation among all items of a lane; None if there is none."""
+        items = (stored.item for stored in self._items.values())
+        return min((item.created for item in items if item.hop.lane == lane), default=None)
+
     def _online(self, lane: str) -> list[_Stored]:
         return [
             stored

@@ -117,6 +117,10 @@ class Spool(Protocol):
         """Return when the next item of a lane becomes due on-line; None if none ever does."""
         ...
 
+    async def oldest(self, lane: str) -> datetime | None:
+        """Return the earliest date of creation among all items of a lane; None if there is none."""
+        ...
+
     def cursor(self, scope: Hop | str) -> int:
         """Return the present position of a hop, or of a whole lane given by its name."""
         ...

@@ -338,6 +338,11 @@ class SqliteSpool:
         times = [None if due is None else from_micros(due), self._leases.next_end(lane, now)]
         return min((time for time in times if time is not None), default=None)
 
+    async def oldest(self, lane: str) -> datetime | None:
+        """Return the earliest date of creation among all items of a lane; None if there is none."""
+        created = await self._database.read(partial(listing.oldest, lane=lane))
+        return None if created is None else from_micros(created)
+
     def cursor(self, scope: Hop | str) -> int:
         """Return the present position of a hop, or of a whole lane given by its name."""
         del scope

@@ -107,6 +107,11 @@ SELECT min(coalesce(min(waiting, ahead), waiting, ahead)) FROM (
            (SELECT min(due) FROM {_ONLINE_OF_HOP} AND due > :now AND expiry > due) AS ahead
     FROM hop WHERE lane = :lane AND items > 0)
 """
+OLDEST = """
+SELECT (SELECT created FROM item INDEXED BY item_order
+        WHERE item.hop = hop.id AND queue = :queue AND rank = :rank ORDER BY created LIMIT 1)
+FROM hop WHERE lane = :lane AND items > 0
+"""
 TOTALS = "SELECT lane, name, items, octets FROM hop WHERE items > 0"
 
 # --- erasure ------------------------------------------------------------------------------------------

@@ -44,6 +44,16 @@ class OwnSessionKey(Protocol):
         """Whether a peer has encrypted to the key."""
         ...
 
+    @property
+    def first_sent(self) -> datetime:
+        """The earliest time, by our clock, at which the key counts for peers."""
+        ...
+
+    @property
+    def last_sent(self) -> datetime:
+        """The time after which, by our clock, the key went out with no message."""
+        ...
+
 
 class PeerSessionKey(Protocol):
     """The current session key of a peer."""
@@ -81,8 +91,13 @@ class SessionKeys(Protocol):
         private_key: bytes,
         created: datetime,
         until: datetime | None,
+        first_sent: datetime,
     ) -> None:
         """Keep a new key of ours."""
+        ...
+
+    async def widen_sent(self, *, own_id: str, key_id: bytes, first: datetime, last: datetime) -> None:
+        """Widen the span of time in which a key of ours went out."""
         ...
 
     async def own_key(self, *, own_id: str, key_id: bytes) -> OwnSessionKey | None:
@@ -97,10 +112,17 @@ class SessionKeys(Protocol):
         """Return the peer's current key."""
         ...
 
-    async def save_peer_key(
-        self, *, own_id: str, peer_id: str, key_id: bytes, public_key: bytes, as_of: datetime
+    async def adopt_peer_key(
+        self,
+        *,
+        own_id: str,
+        peer_id: str,
+        key_id: bytes,
+        public_key: bytes,
+        as_of: datetime,
+        anew_as_of: datetime,
     ) -> bool:
-        """Make this the peer's current key unless the present one is of a later date."""
+        """Make a key that was handed out the peer's current one, unless it was adopted last."""
         ...
 
     async def record_opened(
@@ -118,7 +140,12 @@ class SessionKeys(Protocol):
         ...
 
     async def prune(
-        self, *, superseded_before: datetime, until_before: datetime, keep: Collection[bytes]
+        self,
+        *,
+        now: datetime,
+        superseded_before: datetime,
+        until_before: datetime,
+        keep: Collection[bytes],
     ) -> int:
         """Erase what nobody may use any more, and return how many keys went."""
         ...

@@ -82,6 +82,13 @@ MIGRATIONS: Final = (
         DELETE FROM withdrawal_counts WHERE gateway_id = old.gateway_id AND rows = 0;
     END;
     """,
+    """
+    ALTER TABLE own_session_keys ADD COLUMN first_sent INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE own_session_keys ADD COLUMN last_sent INTEGER NOT NULL DEFAULT 0;
+    UPDATE own_session_keys SET first_sent = created, last_sent = created;
+    ALTER TABLE peer_session_keys ADD COLUMN adopted_key_id BLOB;
+    ALTER TABLE peer_session_keys ADD COLUMN adopted_public_key BLOB;
+    """,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -99,6 +99,7 @@ class Authorizations:
         Raises InvalidAuthorizationError; nothing is kept then. It replaces only what ends earlier, what
         ends then and began earlier, or what came through another gateway (decision 24). ``as_of`` dates
         the session key inside: messages dated as ours are, three hours back, must not look older than it.
+        The same authorisation again changes nothing.
         """
         path = params.authorization
         self._check(params, expected_peer, now)

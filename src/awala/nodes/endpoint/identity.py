@@ -66,10 +66,11 @@ class EndpointIdentity:
         outgoing: Callable[[Peer], Hop],
         way: Way,
         message_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        session_key_retention: timedelta | None = None,
     ) -> None:
         self.key = key
         self.peers = PeerBook(vault, key.node_id)
-        self.sessions = Sessions(vault.session_keys)
+        self.sessions = Sessions(vault.session_keys, retention=session_key_retention)
         self.authorizations = Authorizations(key=key, vault=vault, sessions=self.sessions)
         self._sealer = Sealer(key=key, sessions=self.sessions, authorizations=self.authorizations)
         self._spool = spool

@@ -21,6 +21,7 @@ from awala.nodes.intake import take_over
 from awala.nodes.lanes import APP
 from awala.nodes.quarantine import Quarantine
 from awala.nodes.stored import give_back
+from awala.sessions import required_key_id
 from awala.spool.model import Carrier, Hop, Item, Kind, Outcome
 from awala.spool.port import Spool
 
@@ -164,9 +165,9 @@ class Inbox:
         self._report(item, Action.POSTPONED, reason)
 
     async def _put_aside(self, item: Item, body: bytes, reason: str) -> None:
-        """Put a message into quarantine, where a person can look at it."""
+        """Put a message into quarantine, where a person can look at it, and its key stays (rules §7)."""
         try:
-            await self._quarantine.keep(item, body, reason)
+            await self._quarantine.keep(item, body, reason, _session_key(body))
         except AwalaError as error:
             await self._try_later(item, str(error))
             return
@@ -185,3 +186,11 @@ class Inbox:
                 reason,
             )
         )
+
+
+def _session_key(parcel: bytes) -> bytes | None:
+    """Return the id of the key that it takes to open a parcel; None if it can never be opened."""
+    try:
+        return required_key_id(Parcel.parse(parcel).payload)
+    except AwalaError:
+        return None

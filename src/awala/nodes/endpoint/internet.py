@@ -30,9 +30,9 @@ from awala.nodes.endpoint.sealing import OpenedMessage
 from awala.nodes.errors import NotInitialisedError
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
-from awala.nodes.lanes import INTERNET
+from awala.nodes.lanes import APP, INTERNET
 from awala.nodes.quarantine import Quarantine
-from awala.nodes.upkeep import keep_up
+from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
 from awala.vault import Vault
@@ -59,6 +59,7 @@ class InternetEndpoint:
         spool: Spool,
         clock: Clock,
         client: PoHttpClient,
+        session_key_retention: timedelta | None = None,
     ) -> None:
         self.events = EventHub()
         self.address = address
@@ -74,8 +75,11 @@ class InternetEndpoint:
             events=self.events,
             outgoing=_hop,
             way=Way.POHTTP,
+            session_key_retention=session_key_retention,
         )
-        self._inbox = Inbox(spool=spool, quarantine=Quarantine(vault, clock), clock=clock, events=self.events)
+        quarantine = Quarantine(vault, clock)
+        self._keys = KeyUpkeep(self.identity.sessions, spool, unread=APP, quarantine=quarantine)
+        self._inbox = Inbox(spool=spool, quarantine=quarantine, clock=clock, events=self.events)
         self._handover = Handover(
             spool, INTERNET, self._send_out, clock=clock, events=self.events, way=Way.POHTTP
         )
@@ -96,7 +100,13 @@ class InternetEndpoint:
 
     @classmethod
     async def open(
-        cls, *, vault: Vault, spool: Spool, clock: Clock, client: PoHttpClient
+        cls,
+        *,
+        vault: Vault,
+        spool: Spool,
+        clock: Clock,
+        client: PoHttpClient,
+        session_key_retention: timedelta | None = None,
     ) -> InternetEndpoint:
         """Load the endpoint; raise NotInitialisedError if there is none."""
         key = await vault.identity(IDENTITY_LABEL)
@@ -104,7 +114,13 @@ class InternetEndpoint:
         if key is None or address is None:
             raise NotInitialisedError("this data directory holds no Internet endpoint")
         endpoint = cls(
-            key=key, address=address.decode("ascii"), vault=vault, spool=spool, clock=clock, client=client
+            key=key,
+            address=address.decode("ascii"),
+            vault=vault,
+            spool=spool,
+            clock=clock,
+            client=client,
+            session_key_retention=session_key_retention,
         )
         await endpoint.publish()
         return endpoint
@@ -154,7 +170,7 @@ class InternetEndpoint:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
-            group.create_task(keep_up(self._spool, self.identity.sessions, self._clock, UPKEEP_INTERVAL))
+            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
             group.create_task(self._republish())
 
     async def _republish(self) -> None:

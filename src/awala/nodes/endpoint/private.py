@@ -38,9 +38,9 @@ from awala.nodes.endpoint.sealing import OpenedMessage
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.intake import drop
-from awala.nodes.lanes import GATEWAY
+from awala.nodes.lanes import APP, GATEWAY
 from awala.nodes.quarantine import Quarantine
-from awala.nodes.upkeep import keep_up
+from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.pki import CertificationPath, build_path
 from awala.pki.lifetimes import RENEWAL_THRESHOLD
@@ -81,6 +81,7 @@ class PrivateEndpoint:
         spool: Spool,
         clock: Clock,
         client: PoWebClient,
+        session_key_retention: timedelta | None = None,
     ) -> None:
         self.events = EventHub()
         self._vault = vault
@@ -98,10 +99,12 @@ class PrivateEndpoint:
             events=self.events,
             outgoing=lambda _peer: Hop(GATEWAY, key.node_id),
             way=Way.POWEB,
+            session_key_retention=session_key_retention,
         )
         self._withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         self._granting = asyncio.Lock()
         quarantine = Quarantine(vault, clock)
+        self._keys = KeyUpkeep(self.identity.sessions, spool, unread=APP, quarantine=quarantine)
         self._inbox = Inbox(spool=spool, quarantine=quarantine, clock=clock, events=self.events)
         self._handover = Handover(
             spool,
@@ -115,13 +118,28 @@ class PrivateEndpoint:
         )
 
     @classmethod
-    async def open(cls, *, vault: Vault, spool: Spool, clock: Clock, client: PoWebClient) -> PrivateEndpoint:
+    async def open(
+        cls,
+        *,
+        vault: Vault,
+        spool: Spool,
+        clock: Clock,
+        client: PoWebClient,
+        session_key_retention: timedelta | None = None,
+    ) -> PrivateEndpoint:
         """Load the endpoint from the app's vault, or make it the first time."""
         key = await vault.identity(IDENTITY_LABEL)
         if key is None:
             key = await asyncio.to_thread(IdentityPrivateKey.generate)
             await vault.save_identity(IDENTITY_LABEL, key)
-        endpoint = cls(key=key, vault=vault, spool=spool, clock=clock, client=client)
+        endpoint = cls(
+            key=key,
+            vault=vault,
+            spool=spool,
+            clock=clock,
+            client=client,
+            session_key_retention=session_key_retention,
+        )
         await endpoint._load()
         return endpoint
 
@@ -189,7 +207,7 @@ class PrivateEndpoint:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(self._keep_collecting())
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
-            group.create_task(keep_up(self._spool, self.identity.sessions, self._clock, UPKEEP_INTERVAL))
+            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
 
     async def authorise(self, peer: Peer) -> PrivateEndpointConnectionParams:
         """Allow a peer to send to this endpoint for as long as our certificate lives; return the papers."""

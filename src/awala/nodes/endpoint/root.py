@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from awala.base.clock import Clock, SystemClock
@@ -24,9 +25,16 @@ Handle = Callable[[Attempt], Awaitable[None]]
 
 @asynccontextmanager
 async def open_private_endpoint(
-    directory: Path, *, gateway: str = DEFAULT_LOCAL_GATEWAY, clock: Clock | None = None
+    directory: Path,
+    *,
+    gateway: str = DEFAULT_LOCAL_GATEWAY,
+    clock: Clock | None = None,
+    session_key_retention: timedelta | None = None,
 ) -> AsyncIterator[PrivateEndpoint]:
-    """Open the endpoint of the app whose data are in ``directory``; it is made the first time."""
+    """Open the endpoint of the app whose data are in ``directory``; it is made the first time.
+
+    Raises ConfigurationError for a ``session_key_retention`` under a day (see StorageConfig).
+    """
     vault = await SqliteVault.open(directory / "vault")
     try:
         spool = await SqliteSpool.open(directory / "spool")
@@ -34,7 +42,11 @@ async def open_private_endpoint(
             async with PoWebClient.local(gateway) as client:
                 with loading(directory):
                     endpoint = await PrivateEndpoint.open(
-                        vault=vault, spool=spool, clock=clock or SystemClock(), client=client
+                        vault=vault,
+                        spool=spool,
+                        clock=clock or SystemClock(),
+                        client=client,
+                        session_key_retention=session_key_retention,
                     )
                 yield endpoint
         finally:
@@ -90,7 +102,11 @@ async def run_internet_endpoint(
             async with open_network(config.network, clock) as network:
                 with loading(config.storage.directory):
                     node = await InternetEndpoint.open(
-                        vault=vault, spool=spool, clock=clock, client=network.pohttp
+                        vault=vault,
+                        spool=spool,
+                        clock=clock,
+                        client=network.pohttp,
+                        session_key_retention=config.storage.session_key_retention,
                     )
 
                 async def handle_for_node(attempt: Attempt) -> None:

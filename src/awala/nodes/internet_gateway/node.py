@@ -25,7 +25,7 @@ from awala.nodes.internet_gateway.doors import PRIVATE_GATEWAYS, GatewayDoor, In
 from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
 from awala.nodes.loading import loading
-from awala.nodes.upkeep import keep_up
+from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
 from awala.spool import SqliteSpool
@@ -64,6 +64,7 @@ class InternetGateway:
         clock: Clock,
         pohttp: PoHttpClient,
         params: PublishedParams,
+        session_key_retention: timedelta | None = None,
     ) -> None:
         self.events = EventHub()
         self.credentials = credentials
@@ -72,7 +73,8 @@ class InternetGateway:
         self._clock = clock
         self._pohttp = pohttp
         self._params = params
-        self._sessions = Sessions(vault.session_keys)
+        self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         router = Router(
             credentials=credentials, spool=spool, withdrawals=withdrawals, clock=clock, events=self.events
@@ -126,7 +128,7 @@ class InternetGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
-            group.create_task(keep_up(self._spool, self._sessions, self._clock, UPKEEP_INTERVAL))
+            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
             group.create_task(self._renew())
 
     async def _renew(self) -> None:
@@ -180,6 +182,7 @@ async def open_internet_gateway(
                 clock=clock,
                 pohttp=pohttp,
                 params=params,
+                session_key_retention=storage.session_key_retention,
             )
         finally:
             await spool.close()

@@ -15,7 +15,7 @@ from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
 from awala.nodes.events import EventHub
-from awala.nodes.lanes import ENDPOINT, UPLINK, lane_totals
+from awala.nodes.lanes import ENDPOINT, UNPACK, UPLINK, lane_totals
 from awala.nodes.loading import loading
 from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
 from awala.nodes.private_gateway.incoming import Incoming
@@ -24,7 +24,7 @@ from awala.nodes.private_gateway.pairing import Connect, Pairing
 from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
 from awala.nodes.quarantine import Quarantine
-from awala.nodes.upkeep import keep_up
+from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
 from awala.spool import SqliteSpool
@@ -62,13 +62,15 @@ class PrivateGateway:
         clock: Clock,
         connect: Connect,
         connect_courier: ConnectCourier,
+        session_key_retention: timedelta | None = None,
     ) -> None:
         self.events = EventHub()
         self.credentials = credentials
         self._vault = vault
         self._spool = spool
         self._clock = clock
-        self._sessions = Sessions(vault.session_keys)
+        self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         incoming = Incoming(
             credentials=credentials, spool=spool, withdrawals=withdrawals, clock=clock, events=self.events
@@ -124,7 +126,7 @@ class PrivateGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self.uplink.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
-            group.create_task(keep_up(self._spool, self._sessions, self._clock, UPKEEP_INTERVAL))
+            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
 
     async def status(self) -> PrivateGatewayStatus:
         """Describe the present state."""
@@ -165,6 +167,7 @@ async def open_private_gateway(
                 clock=clock,
                 connect=connect,
                 connect_courier=connect_courier,
+                session_key_retention=storage.session_key_retention,
             )
         finally:
             await spool.close()
