@@ -24,6 +24,7 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.rule("11.4")
 def test_rules_11_makes_directories_for_the_owner_alone_with_their_parents(tmp_path):
     made = private_directory(tmp_path / "a" / "b")
 
@@ -60,6 +61,7 @@ def test_refuses_a_file_where_a_directory_should_be(tmp_path):
         private_directory(tmp_path / "file" / "below")
 
 
+@pytest.mark.rule("11.4")
 def test_writes_a_file_for_the_owner_alone_and_replaces_it_whole(tmp_path):
     path = tmp_path / "key"
 

@@ -56,6 +56,7 @@ def test_the_signature_algorithm_is_written_as_deployed_peers_write_it():
     )
 
 
+@pytest.mark.rule("1.3")
 @pytest.mark.parametrize("algorithm", HashAlgorithm)
 def test_rules_1_reads_pss_with_a_salt_of_the_digests_length(algorithm):
     assert hash_of_signature_algorithm(SIGNATURE_ALGORITHM_IDENTIFIERS[algorithm]) is algorithm
@@ -65,6 +66,7 @@ def test_rules_1_reads_pss_with_a_salt_of_the_digests_length(algorithm):
             assert hash_of_signature_algorithm(memoryview(identifier)) is algorithm
 
 
+@pytest.mark.rule("1.3")
 @pytest.mark.parametrize(
     "identifier",
     [

@@ -70,6 +70,7 @@ async def entered(client, guard):
     return client
 
 
+@pytest.mark.rule("11.1")
 async def test_the_token_opens_the_page_once_and_becomes_a_strict_cookie(client, guard):
     answer = await client.get("/", params={"token": guard.token})
 
@@ -99,11 +100,13 @@ async def test_another_cookie_opens_nothing(client, cookie):
     assert (await client.get("/", headers={"cookie": cookie})).status_code == 403
 
 
+@pytest.mark.rule("11.1")
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:8000", ""])
 async def test_another_host_is_not_served(entered, host):
     assert (await entered.get("/", headers={"host": host})).status_code == 400
 
 
+@pytest.mark.rule("11.1")
 async def test_every_answer_forbids_what_comes_from_elsewhere(entered):
     for answer in (await entered.get("/"), await entered.get("/", headers={"host": "evil.test"})):
         assert answer.headers["content-security-policy"].startswith("default-src 'self'")
@@ -111,6 +114,7 @@ async def test_every_answer_forbids_what_comes_from_elsewhere(entered):
         assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.rule("11.1")
 @pytest.mark.parametrize("origin", [None, "null", "http://evil.test", "http://127.0.0.1:8001"])
 async def test_an_order_from_another_page_is_refused(entered, live, origin):
     headers = {} if origin is None else {"origin": origin}

@@ -69,13 +69,19 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
         and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in statement.targets)
         for rule in _rules_in(statement.value)
     ]
-    for statement in module.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name.startswith(
-            "test"
-        ):
-            own = [rule for decorator in statement.decorator_list for rule in _rules_in(decorator)]
-            for rule in dict.fromkeys(everywhere + own):
-                yield statement.name, rule
+    for test in _tests(module.body):
+        own = [rule for decorator in test.decorator_list for rule in _rules_in(decorator)]
+        for rule in dict.fromkeys(everywhere + own):
+            yield test.name, rule
+
+
+def _tests(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for statement in body:
+        if isinstance(statement, ast.ClassDef):
+            yield from _tests(statement.body)
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            if statement.name.startswith("test"):
+                yield statement
 
 
 def _rules_in(expression: ast.expr) -> Iterator[str]:

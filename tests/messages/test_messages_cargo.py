@@ -61,10 +61,12 @@ def test_cargo_to_the_private_gateway_is_authorised_by_its_cda_issuer_whatever_i
     assert Cargo.parse(cargo.serialize(IGW)).authorise([PGW_SELF], NOW) == (CDA, PGW_SELF)
 
 
+@pytest.mark.rule("3.6")
 def test_a_cca_is_authorised_by_direct_issue():
     assert a_cca().authorise_at_internet_gateway([IGW_CERT], NOW) == (PGW_CERT, IGW_CERT)
 
 
+@pytest.mark.rule("3.6")
 def test_a_cca_whose_sender_is_self_issued_is_refused():
     with pytest.raises(InvalidMessageError, match="self-issued"):
         a_cca(sender_certificate=PGW_SELF).authorise_at_internet_gateway([IGW_CERT], NOW)
@@ -98,12 +100,14 @@ def test_refuses_malformed_collection_requests(octets):
         CargoCollectionRequest.parse(octets)
 
 
+@pytest.mark.rule("3.7")
 @pytest.mark.parametrize("role", [Role.DELIVERY_AUTHORIZATION, Role.GATEWAY])
 def test_a_cda_may_have_the_constraints_that_either_stack_gives_it(role):
     cda = certificate(IGW, PGW, PGW_SELF, role)
     CargoCollectionRequest(cda).check(sender=PGW_CERT, own_id=IGW.node_id, now=NOW)
 
 
+@pytest.mark.rule("3.7")
 @pytest.mark.parametrize(
     ("cda", "complaint"),
     [
@@ -180,6 +184,7 @@ def test_two_of_the_largest_parcels_travel_in_two_cargoes():
     assert pack([limits.MAX_PARCEL_SIZE] * 2) == [[0], [1]]
 
 
+@pytest.mark.rule("1.15")
 def test_cargo_for_collectors_that_stop_at_4_mib_stays_below():
     size = 100_000
     batch = pack([size] * 100, limits.CARGO_TARGET_PRIVATE)[0]

@@ -118,6 +118,7 @@ def is_strict(encoding) -> bool:
 # RAMF prefix
 
 
+@pytest.mark.rule("1.1")
 @pytest.mark.parametrize("message_class", RAMF)
 @pytest.mark.parametrize(
     "prefix", [b"Relaynet%c\0", b"Awala\0%c\0", b"Awala   %c\0", b"Awala%c\0\0\0\0", b""]
@@ -132,11 +133,13 @@ def test_prefix_has_seven_octets_and_not_8_or_10(message_class, prefix):
 # CMS encoding, and all other encodings
 
 
+@pytest.mark.rule("1.2")
 @pytest.mark.parametrize("what", EMITTED)
 def test_encoding_is_strict_der(what):
     assert is_strict(body_of(EMITTED[what])[1])
 
 
+@pytest.mark.rule("1.2")
 @pytest.mark.parametrize("hash_algorithm", HashAlgorithm)
 def test_encoding_of_signatures_and_payloads_is_strict_der(hash_algorithm):
     nonce = sign_detached(DetachedSignatureType.NONCE, b"nonce", PGW, PGW_CERT)
@@ -146,6 +149,7 @@ def test_encoding_of_signatures_and_payloads_is_strict_der(hash_algorithm):
         assert is_strict(encrypt(b"x" * 3000, recipient=KEY, originator=SESSION, content_cipher=cipher))
 
 
+@pytest.mark.rule("1.2")
 @pytest.mark.parametrize("stack", STACKS)
 def test_encoding_of_the_reference_stacks_is_ber_and_read(stack):
     octets = vector(stack, "parcel")
@@ -153,6 +157,7 @@ def test_encoding_of_the_reference_stacks_is_ber_and_read(stack):
     assert Parcel.parse(octets).ttl == 3600
 
 
+@pytest.mark.rule("1.2")
 @pytest.mark.parametrize("what", {**CONTROL, **STRUCTURES, **SETS})
 def test_encoding_of_structures_may_be_indefinite(what):
     prefix, body = body_of(EMITTED[what])
@@ -163,11 +168,13 @@ def test_encoding_of_structures_may_be_indefinite(what):
 # Signature
 
 
+@pytest.mark.rule("1.3")
 @pytest.mark.parametrize("hash_algorithm", HashAlgorithm)
 def test_signature_may_use_longer_hashes(hash_algorithm):
     assert Parcel.parse(envelope(hash_algorithm=hash_algorithm)).sender_certificate == PEER_SELF
 
 
+@pytest.mark.rule("1.3")
 @pytest.mark.parametrize("bits", [3072, 4096])
 def test_signature_may_be_by_a_longer_key(bits):
     key = IdentityPrivateKey.generate(bits)
@@ -177,6 +184,7 @@ def test_signature_may_be_by_a_longer_key(bits):
     assert parcel.sender_id == key.node_id
 
 
+@pytest.mark.rule("1.3")
 def test_signature_is_with_sha_256_whatever_the_length_of_the_key():
     assert b"\x04\x20" + HashAlgorithm.SHA256.digest(parse_content(RAMF[Parcel])) in RAMF[Parcel]
 
@@ -189,6 +197,7 @@ def parse_content(octets: bytes) -> bytes:
 # Payload
 
 
+@pytest.mark.rule("1.4")
 def test_payload_for_an_identity_key_is_refused():
     payload = vector("js", "sessionless.env.der")
     parcel = received(a_parcel(payload=payload))
@@ -196,6 +205,7 @@ def test_payload_for_an_identity_key_is_refused():
         EnvelopedData.parse(parcel.payload).decrypt(SESSION.private_key)
 
 
+@pytest.mark.rule("1.4", "1.5")
 @pytest.mark.parametrize("cipher", ContentCipher)
 def test_payload_may_use_any_cipher_by_one_setting(cipher):
     originator = SessionKeyPair.generate()
@@ -208,6 +218,7 @@ def test_payload_may_use_any_cipher_by_one_setting(cipher):
 # Certificate names: what is issued; any string type is read in tests/pki
 
 
+@pytest.mark.rule("1.6")
 def test_certificate_names_copy_the_octets_of_the_issuer():
     assert PDA.issuer == EP_CERT.subject
     assert der.bmp_string(PEER.node_id) in PDA.subject
@@ -216,11 +227,13 @@ def test_certificate_names_copy_the_octets_of_the_issuer():
 # CertificationPath
 
 
+@pytest.mark.rule("1.8")
 @pytest.mark.parametrize("form", PathForm)
 def test_certification_path_is_read_in_both_forms(form):
     assert CertificationPath.parse(PATH.serialize(form)) == PATH
 
 
+@pytest.mark.rule("1.8")
 def test_certification_path_is_written_as_rs_002_has_it_except_in_place():
     octets = der.sequence(
         der.implicit(0, PDA.encoding),
@@ -235,6 +248,7 @@ def test_certification_path_is_written_as_rs_002_has_it_except_in_place():
 # Registration structures and connection parameters, and all others
 
 
+@pytest.mark.rule("1.10")
 @pytest.mark.parametrize("what", {**CONTROL, **STRUCTURES})
 def test_structures_may_have_trailing_fields_and_octets(what):
     prefix, body = body_of(EMITTED[what])
@@ -242,6 +256,7 @@ def test_structures_may_have_trailing_fields_and_octets(what):
     assert what.parse(more) == what.parse(more + b"trailing") == what.parse(EMITTED[what])
 
 
+@pytest.mark.rule("1.10")
 @pytest.mark.parametrize("what", {**CONTROL, **STRUCTURES})
 def test_structures_with_a_field_nested_or_taken_out_of_its_tag_are_refused(what):
     prefix, body = body_of(EMITTED[what])
@@ -261,6 +276,7 @@ def raw_parcel_of(size: int) -> bytes:
     return envelope(changes={4: der.implicit(4, bytes(payload))})
 
 
+@pytest.mark.rule("1.13")
 def test_sizes_of_parcels_that_are_read():
     octets = raw_parcel_of(limits.MAX_PARCEL_SIZE)
     assert len(octets) == 8_322_038
@@ -269,6 +285,7 @@ def test_sizes_of_parcels_that_are_read():
         Parcel.parse(octets + b"x")
 
 
+@pytest.mark.rule("1.13")
 def test_sizes_of_messages_that_are_read():
     octets = RAMF[Cargo]
     at_limit = octets + bytes(limits.MAX_RAMF_SIZE - len(octets))
@@ -278,6 +295,7 @@ def test_sizes_of_messages_that_are_read():
         Cargo.parse(at_limit + b"x")
 
 
+@pytest.mark.rule("1.13")
 def test_sizes_of_payloads_that_are_read():
     cargo = Cargo.TYPE.prefix
     at_limit = envelope(prefix=cargo, changes={4: der.implicit(4, bytes(8_388_608))})
@@ -286,6 +304,7 @@ def test_sizes_of_payloads_that_are_read():
         Cargo.parse(envelope(prefix=cargo, changes={4: der.implicit(4, bytes(8_388_609))}))
 
 
+@pytest.mark.rule("1.13")
 def test_sizes_of_payloads_that_are_written():
     at_limit = Cargo(*TO_GATEWAY, bytes(8_388_607), PGW_CERT)
     assert len(at_limit.serialize(PGW)) <= limits.EMITTED_RAMF_MAX == 8_396_800
@@ -293,6 +312,7 @@ def test_sizes_of_payloads_that_are_written():
         Cargo(*TO_GATEWAY, bytes(8_388_608), PGW_CERT).serialize(PGW)
 
 
+@pytest.mark.rule("1.13")
 def test_sizes_of_parcels_that_are_written():
     spare = limits.EMITTED_PARCEL_MAX - len(a_parcel(payload=bytes(8_300_000)).serialize(PEER))
     at_limit = a_parcel(payload=bytes(8_300_000 + spare)).serialize(PEER)
@@ -301,6 +321,7 @@ def test_sizes_of_parcels_that_are_written():
         a_parcel(payload=bytes(8_300_001 + spare)).serialize(PEER)
 
 
+@pytest.mark.rule("1.13")
 @pytest.mark.parametrize("ttl", [0, 15_552_000])
 def test_sizes_of_times_to_live(ttl):
     assert received(a_parcel(ttl=ttl)).ttl == ttl
@@ -311,6 +332,7 @@ def test_sizes_of_times_to_live(ttl):
         Parcel.parse(envelope(changes={3: der.implicit(3, der.integer_content(beyond))}))
 
 
+@pytest.mark.rule("1.13")
 def test_sizes_of_message_ids():
     assert received(a_parcel(message_id="x" * 64)).message_id == "x" * 64
     with pytest.raises(InvalidMessageError, match="64"):
@@ -319,6 +341,7 @@ def test_sizes_of_message_ids():
         Parcel.parse(envelope(changes={1: der.implicit(1, b"x" * 65)}))
 
 
+@pytest.mark.rule("1.14")
 def test_sizes_of_chains():
     chain = tuple(certificate(PGW, PGW, None, Role.SELF_ISSUED_GATEWAY, serial=1 + n) for n in range(15))
     assert received(a_parcel(sender_chain=chain)).sender_chain == chain
@@ -328,6 +351,7 @@ def test_sizes_of_chains():
         Parcel.parse(envelope(certificates=(*chain, PGW_SELF)))
 
 
+@pytest.mark.rule("1.14")
 def test_sizes_of_cargo_message_sets():
     assert len(CargoMessageSet.parse(der.sequence(b"\4\0" * 100_000)).items) == limits.MAX_CARGO_ITEMS
     with pytest.raises(MalformedMessageError, match="100000"):

@@ -30,6 +30,7 @@ from helpers.forgery import constraints, extension, forge
 from helpers.vectors import AT, STACKS, vector
 
 
+@pytest.mark.rule("3.1")
 def test_the_internet_gateway_learns_who_may_send_to_whom_behind_which_gateway():
     path = a_parcel().authorise_at_internet_gateway([IGW_CERT], NOW)
     assert (path.authorization, path.endpoint, path.private_gateway, path.anchor) == (
@@ -45,6 +46,7 @@ def test_the_internet_gateway_learns_who_may_send_to_whom_behind_which_gateway()
     )
 
 
+@pytest.mark.rule("3.2")
 def test_the_private_gateway_anchors_the_same_parcel_at_its_own_certificate():
     path = a_parcel().authorise_at_private_gateway([PGW_CERT], NOW)
     assert path.anchor == PGW_CERT
@@ -59,6 +61,7 @@ def test_the_private_gateways_own_certificate_may_be_self_issued():
     assert parcel.authorise_at_private_gateway([PGW_SELF], NOW).anchor == PGW_SELF
 
 
+@pytest.mark.rule("3.2")
 def test_the_endpoint_anchors_it_at_its_own_certificate():
     path = a_parcel().authorise_at_endpoint([EP_CERT], NOW)
     assert (path.authorization, path.endpoint, path.anchor) == (PDA, EP_CERT, EP_CERT)
@@ -84,6 +87,7 @@ def test_a_limit_that_cannot_be_read_is_no_leave_to_send_without_one():
         parcel.authorise_at_internet_gateway([IGW_CERT], NOW)
 
 
+@pytest.mark.rule("3.1", "3.2")
 def test_each_node_insists_on_its_place_in_the_path():
     parcel = a_parcel()
     with pytest.raises(InvalidMessageError, match="certificates where 4"):
@@ -101,6 +105,7 @@ def chain_with(pda_role=Role.DELIVERY_AUTHORIZATION, endpoint_role=Role.ENDPOINT
     return {"sender_certificate": pda, "sender_chain": (endpoint, gateway)}
 
 
+@pytest.mark.rule("3.1", "3.2")
 @pytest.mark.parametrize(
     ("roles", "complaint"),
     [
@@ -145,6 +150,7 @@ def test_a_chain_that_names_the_recipient_is_no_contradiction():
     a_parcel().check_chain()
 
 
+@pytest.mark.rule("3.4")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -159,6 +165,7 @@ def test_a_parcel_that_proves_no_contradiction_passes(changes):
     a_parcel(recipient=Recipient(STRANGER.node_id, "example.com"), **changes).check_chain()
 
 
+@pytest.mark.rule("3.4")
 def test_a_chain_that_names_another_recipient_is_refused():
     with pytest.raises(InvalidMessageError, match="another endpoint"):
         a_parcel(recipient=Recipient(STRANGER.node_id, "example.com")).check_chain()

@@ -69,6 +69,7 @@ from helpers.forgery import extension, forge, name
 from helpers.vectors import STACKS, vector
 
 
+@pytest.mark.rule("1.9")
 def test_trap_03_service_messages_are_der_and_not_the_binary_layout_of_rs_000():
     assert ServiceMessage("a/b", b"c").serialize().hex() == "3008" + "8003612f62" + "810163"
     with pytest.raises(MalformedMessageError):
@@ -83,6 +84,7 @@ def test_trap_04_ber_is_read_and_der_is_written(stack):
     assert signed_data[2].children()[1].children()[0].identifier == der.OCTET_STRING
 
 
+@pytest.mark.rule("1.7")
 @pytest.mark.parametrize("serial", [b"\x00\x32\x81", b"\xff\x01", b"\x00"])
 def test_trap_05_serial_numbers_that_are_not_minimal_make_no_difference(serial):
     odd = with_serial(PDA, serial, EP)
@@ -153,6 +155,7 @@ def test_trap_17_the_peers_key_is_kept_octet_for_octet(stack):
     assert params.serialize() == vector(stack, "ncp.der")
 
 
+@pytest.mark.rule("2.1")
 def test_trap_18_dates_are_14_digits_in_utc_and_clocks_may_differ_by_two_hours():
     zone = timezone(timedelta(hours=5, minutes=30))
     parcel = a_parcel(creation_date=datetime(2026, 11, 21, 6, 25, 0, 999_999, tzinfo=zone))
@@ -211,6 +214,7 @@ def test_trap_24_cargo_may_embed_the_certificate_of_its_recipient():
     assert parsed.sender_chain[0].subject == parsed.sender_certificate.issuer
 
 
+@pytest.mark.rule("3.10")
 def test_trap_30_an_authorisation_to_register_lives_as_long_as_it_says():
     octets = RegistrationAuthorization(NOW + timedelta(seconds=10), b"data").serialize(IGW)
     authorization = RegistrationAuthorization.parse(octets)
@@ -228,6 +232,7 @@ def test_trap_32_a_ttl_from_128_to_255_takes_two_octets(ttl):
         Parcel.parse(envelope(changes={3: der.implicit(3, bytes((ttl,)))}))
 
 
+@pytest.mark.rule("1.14")
 @pytest.mark.parametrize(
     "octets",
     [

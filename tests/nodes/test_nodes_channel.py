@@ -165,6 +165,7 @@ async def test_small_parcels_share_a_cargo(channel):
     assert [event.action for event in channel.events.events] == [Action.OFFERED] * 3
 
 
+@pytest.mark.rule("1.15")
 async def test_parcels_are_spread_over_cargoes_of_the_target_size(channel):
     await channel.put(*(bytes([n]) * 400 for n in range(7)))
 
@@ -175,6 +176,7 @@ async def test_parcels_are_spread_over_cargoes_of_the_target_size(channel):
     assert sorted(item[0] for content in contents for item in content) == list(range(7))
 
 
+@pytest.mark.rule("1.15")
 async def test_a_parcel_larger_than_the_target_travels_alone(channel):
     await channel.put(b"a" * 100, b"L" * 5000, b"b" * 100)
     await channel.spool.owe([debt("d", peer=IGW.node_id, expiry=timedelta(days=300))])
@@ -205,6 +207,7 @@ async def test_the_largest_parcel_fits_a_cargo(channel):
     assert prepared.items == 1
 
 
+@pytest.mark.rule("4.5")
 async def test_acknowledgements_go_first_and_are_paid_by_whoever_took_them(channel):
     owed = [debt(f"d{n}", peer=IGW.node_id, expiry=timedelta(days=300)) for n in range(2)]
     await channel.spool.owe([*owed, debt("x", peer="0other", expiry=timedelta(days=300))])
@@ -264,6 +267,7 @@ async def test_only_the_first_cargo_has_what_is_said_once(channel):
     assert ROTATION not in second
 
 
+@pytest.mark.rule("2.10")
 async def test_a_cargo_expires_with_its_contents_or_its_certificate(channel):
     await channel.put(b"short", expiry=HOUR)
     short = certify(PGW, IGW, IGW_CERT, Role.GATEWAY, life=2 * DAY)
@@ -344,6 +348,7 @@ async def test_a_cargo_in_an_unknown_session_is_dropped(channel):
         await until(lambda: channel.far_events.actions == ["dropped"])
 
 
+@pytest.mark.rule("4.13")
 async def test_want_of_room_postpones_the_cargo_and_takes_nothing_twice(channel, clock, monkeypatch):
     monkeypatch.setattr(module, "UNPACK_RETRY", timedelta(seconds=0.05))
     first, second = parcel()[1], parcel()[1]
@@ -379,6 +384,7 @@ async def test_a_store_that_fails_for_a_while_neither_stops_the_node_nor_loses_t
     assert channel.parcels == [octets]
 
 
+@pytest.mark.rule("4.13")
 async def test_a_stop_in_the_middle_gives_the_cargo_to_the_next_run(channel):
     octets = parcel()[1]
     await channel.bring(octets)
@@ -429,6 +435,7 @@ async def test_an_acknowledgement_releases_only_what_was_offered(channel, offere
     assert ("acknowledged" in channel.far_events.actions) is released
 
 
+@pytest.mark.rule("3.8")
 async def test_an_acknowledgement_releases_nothing_of_another_peer(channel):
     identity = Identity(Kind.PARCEL, "0" + "a" * 64, "0" + "b" * 64, "p1")
     hop = Hop("gateway", "0" + "c" * 64)

@@ -147,6 +147,7 @@ class TestAuthorizations:
         late = await grant(endpoint, until=NOW + 999 * DAY)
         assert late.authorization.leaf.not_after == ENDPOINT_CERT.not_after
 
+    @pytest.mark.rule("3.5")
     @pytest.mark.parametrize(
         "case",
         [
@@ -248,6 +249,7 @@ class TestAuthorizations:
         )
         assert required_key_id(payload) == second.session_key.key_id
 
+    @pytest.mark.rule("3.5")
     async def test_another_gateway_replaces_whatever_there_was(self, endpoint, peer):
         gateway = certify(OTHER_PGW, OTHER_PGW, None, Role.GATEWAY)
         moved = CertificationPath(
@@ -290,6 +292,7 @@ class TestSending:
         with pytest.raises(NoSessionKeyError):
             await endpoint.identity.send(PEER.node_id, ServiceMessage("text", b""))
 
+    @pytest.mark.rule("2.4")
     async def test_dates_what_it_sends_as_rules_2_say(self, endpoint, internet_peer):
         await endpoint.identity.send(internet_peer.id, ServiceMessage("text", b""), life=DAY)
         await endpoint.identity.send(internet_peer.id, ServiceMessage("text", b""), life=9 * MAX_LIFE)
@@ -299,6 +302,7 @@ class TestSending:
         assert one.expiry_date == NOW + DAY
         assert other.expiry_date <= one.creation_date + timedelta(days=180)
 
+    @pytest.mark.rule("1.13")
     async def test_the_largest_message_fits_and_one_octet_more_does_not(self, endpoint, internet_peer):
         overhead = len(ServiceMessage("t", bytes(MAX_SERVICE_MESSAGE - 20)).serialize()) - (
             MAX_SERVICE_MESSAGE - 20
@@ -434,6 +438,7 @@ class TestInbox:
         for each in message_ids:
             await inbox.accept(*parcel(message_id=each, **changes), Way.POWEB)
 
+    @pytest.mark.rule("5.2")
     async def test_gives_each_message_once(self, inbox, app, clock, spool):
         await self.accept(inbox, "a", "b")
         async with running(inbox.run(app.open, app.handle)):
@@ -445,6 +450,7 @@ class TestInbox:
         assert sorted(app.attempts) == [("a", 1), ("b", 1), ("c", 1)]
         assert not await spool.totals()
 
+    @pytest.mark.rule("5.2")
     async def test_a_handler_that_fails_gets_the_message_again_later(self, inbox, app, clock, events):
         app.errors["a"] = LookupError("bug")
         await self.accept(inbox, "a", "b")

@@ -122,6 +122,7 @@ class TestPrivateEndpoint:
             client.cut = False
             await drive(gateway.clock, endpoint.registered.is_set, step=600)
 
+    @pytest.mark.rule("11.2")
     async def test_another_gateway_is_an_error_and_no_registration(self, endpoint, internet):
         await endpoint.register()
         path = endpoint.own_path()
@@ -186,6 +187,7 @@ class TestPrivateEndpoint:
 
         assert endpoint.own_path().leaf.not_after > NOW + 400 * DAY
 
+    @pytest.mark.rule("9.2")
     async def test_registers_again_when_the_gateway_has_forgotten_it(
         self, endpoint, gateway, client, monkeypatch
     ):
@@ -318,6 +320,7 @@ class TestInternetEndpoint:
         with pytest.raises(ConfigurationError):
             await InternetEndpoint.create(MemoryVault(), address)
 
+    @pytest.mark.rule("7.4")
     async def test_publishes_parameters_that_change_every_thirty_days(self, pong, clock, monkeypatch):
         params = NodeConnectionParams.parse(pong.connection_params())
         assert (params.internet_address, params.identity_key.node_id) == ("pong.demo.test", PEER.node_id)

@@ -108,6 +108,7 @@ UNAUTHORISED = {
 }
 
 
+@pytest.mark.rule("3.1")
 @pytest.mark.parametrize("changes", UNAUTHORISED.values(), ids=UNAUTHORISED)
 async def test_refuses_from_the_internet_what_is_not_authorised_and_stores_nothing(side, changes):
     with pytest.raises(Forbidden):
@@ -126,6 +127,7 @@ async def test_takes_from_the_internet_what_is_authorised(side):
     assert (event.action.value, event.way, event.message_id) == ("stored", Way.POHTTP, message.message_id)
 
 
+@pytest.mark.rule("5.1")
 async def test_a_repetition_is_taken_and_dropped(side):
     _, octets = parcel()
     await side.node.internet_door.deliver(octets)
@@ -149,6 +151,7 @@ async def test_a_full_spool_is_said_and_nothing_is_kept():
     assert not await side.spool.totals()
 
 
+@pytest.mark.rule("2.10")
 async def test_a_parcels_life_ends_with_the_first_certificate_of_its_chain(side):
     short = certify(PEER, ENDPOINT, ENDPOINT_CERT, Role.DELIVERY_AUTHORIZATION, life=HOUR)
     await side.node.internet_door.deliver(parcel(certificate=short)[1])
@@ -204,6 +207,7 @@ async def test_refuses_unauthorised_parcels_for_its_own_endpoints_from_private_g
     assert not await side.spool.totals()
 
 
+@pytest.mark.rule("3.4")
 async def test_refuses_a_contradictory_chain_for_another_address(side):
     with pytest.raises(Unprocessable):
         await deliver(side, forged(address="igw-b.demo.test", recipient=OTHER_ENDPOINT.node_id))
@@ -278,6 +282,7 @@ async def test_hands_out_the_mailbox_to_who_signed_the_nonce(side):
     assert not await side.spool.totals()
 
 
+@pytest.mark.rule("3.11")
 @pytest.mark.parametrize(
     "response",
     [
@@ -330,6 +335,7 @@ class TestCargoItems:
         assert owed.message_id == message.message_id
         assert await hops(side) == [Hop(INTERNET, "pong.demo.test")]
 
+    @pytest.mark.rule("4.5")
     async def test_a_repetition_is_owed_for_again(self, side):
         _, octets = to_internet()
         await side.node._unpacker._on_parcel(octets, PGW.node_id)
@@ -338,6 +344,7 @@ class TestCargoItems:
 
         assert len(await side.spool.debts(PGW.node_id, now=NOW, limit=9)) == 1
 
+    @pytest.mark.rule("4.5")
     async def test_a_refused_parcel_is_dropped_and_owed_for(self, side):
         message, octets = parcel(**UNAUTHORISED["self-issued"])
         await side.node._unpacker._on_parcel(octets, PGW.node_id)
@@ -439,6 +446,7 @@ class TestCredentials:
         again = await Credentials.load(side.vault, side.clock)
         assert again.own_certificates(side.clock.now()) == expected
 
+    @pytest.mark.rule("2.5")
     async def test_what_an_earlier_certificate_issued_is_still_accepted(self, side):
         side.clock.jump(NOW + 31 * DAY)
         await side.node.credentials.renew_if_due()

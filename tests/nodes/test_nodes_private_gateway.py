@@ -99,10 +99,12 @@ class TestLocalDoor:
 
         assert list(await side.spool.totals()) == [OUT]
 
+    @pytest.mark.rule("3.3")
     async def test_refuses_a_parcel_of_another_sender_than_the_countersigner(self, side):
         with pytest.raises(Unprocessable, match="countersigned"):
             await deliver(side, to_internet(key=OTHER_ENDPOINT)[1])
 
+    @pytest.mark.rule("1.12")
     @pytest.mark.parametrize(
         "changes",
         [
@@ -117,6 +119,7 @@ class TestLocalDoor:
             await deliver(side, to_internet(**changes)[1])
         assert not await side.spool.totals()
 
+    @pytest.mark.rule("3.4")
     async def test_refuses_a_chain_that_contradicts_the_recipient(self, internet):
         side = await private_side(internet)
         other_side = await private_side(internet, key=OTHER_PGW)
@@ -192,6 +195,7 @@ class TestLocalDoor:
             assert await box.next() is None
         assert sorted(found) == sorted(octets)
 
+    @pytest.mark.rule("3.11")
     @pytest.mark.parametrize("case", ["rubbish", "nobody", "another nonce", "stranger"])
     async def test_hands_out_nothing_to_others(self, side, case):
         own = (ENDPOINT, endpoint_path(side).leaf)
@@ -239,6 +243,7 @@ class TestIncoming:
         assert side.events.actions == ["dropped", "dropped"]
         assert not await side.spool.totals()
 
+    @pytest.mark.rule("3.2")
     async def test_drops_a_parcel_that_nobody_here_authorised(self, side, incoming):
         certificate = certify(PEER, PEER, None, Role.ENDPOINT)
         await incoming.from_collection(parcel(certificate=certificate, chain=())[1])
@@ -267,6 +272,7 @@ class TestRotation:
     def igw_cert(self, internet):
         return internet.node.credentials.current(NOW)
 
+    @pytest.mark.rule("3.9")
     async def test_takes_a_later_certificate_from_the_known_key(self, side, igw_cert, internet):
         internet.clock.jump(NOW + 40 * DAY)
         await internet.node.credentials.renew_if_due()
@@ -279,6 +285,7 @@ class TestRotation:
         assert again.own_certificates(side.clock.now())[0] == later
         del igw_cert
 
+    @pytest.mark.rule("3.9")
     async def test_ignores_one_that_ends_no_later(self, side, igw_cert):
         before = side.own_certificate()
         earlier = certify(PGW, IGW, igw_cert, Role.GATEWAY, life=10 * DAY)
@@ -286,6 +293,7 @@ class TestRotation:
 
         assert side.node.credentials.own_certificates(NOW) == [before]
 
+    @pytest.mark.rule("3.9")
     @pytest.mark.parametrize(
         "case", ["another sender", "another issuer", "another key", "bad signature", "no issuer", "rubbish"]
     )

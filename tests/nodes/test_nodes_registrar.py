@@ -50,6 +50,7 @@ async def test_registers_the_node_that_was_authorised(registrar, enrolment):
     assert enrolment.keys == [(PGW.node_id, NOW)]
 
 
+@pytest.mark.rule("3.10")
 async def test_an_authorisation_lives_ten_seconds(registrar, clock):
     authorization = RegistrationAuthorization.parse(await registrar.preregister(PGW.public_key.digest))
 
@@ -66,6 +67,7 @@ async def test_refuses_an_authorisation_after_its_end(registrar, clock, enrolmen
     assert not enrolment.keys
 
 
+@pytest.mark.rule("3.10")
 async def test_an_authorisation_is_good_once(registrar, enrolment):
     authorization = await registrar.preregister(PGW.public_key.digest)
     await registrar.register(request(authorization))
@@ -75,6 +77,7 @@ async def test_an_authorisation_is_good_once(registrar, enrolment):
     assert len(enrolment.keys) == 1
 
 
+@pytest.mark.rule("3.10")
 async def test_an_authorisation_is_for_one_key_and_another_does_not_use_it_up(registrar, enrolment):
     authorization = await registrar.preregister(PGW.public_key.digest)
 

@@ -65,6 +65,7 @@ async def unwanted(_):
     raise UnwantedMessageError("not today")
 
 
+@pytest.mark.rule("7.5")
 async def test_a_parcel_in_quarantine_can_be_opened_when_the_time_of_its_key_is_over(vault, spool, clock):
     pong = await opened(vault, spool, clock)
     other_key = await pong.identity.sessions.hand_out(
@@ -129,6 +130,7 @@ async def superseded_key(sessions, own, peer):
     return payloads[1]
 
 
+@pytest.mark.rule("7.5")
 async def test_a_message_that_waits_unread_can_be_opened_whatever_the_retention(vault, spool):
     sessions = Sessions(vault.session_keys, retention=MINIMUM_RETENTION)
     payload = await superseded_key(sessions, "own", "peer")
@@ -148,6 +150,7 @@ async def test_a_message_that_waits_unread_can_be_opened_whatever_the_retention(
         await sessions.open(payload, **names)
 
 
+@pytest.mark.rule("7.5")
 @pytest.mark.parametrize("rests", [True, False])
 @pytest.mark.parametrize("kind", [internet_side, private_side])
 async def test_cargo_that_waits_to_be_unpacked_keeps_the_keys_of_its_time(kind, rests, clock):

@@ -71,6 +71,7 @@ def test_the_issuers_name_is_copied_octet_for_octet():
     assert issued(PEER_KEY, GATEWAY_KEY, issuer, Role.GATEWAY).issuer == issuer.subject
 
 
+@pytest.mark.rule("1.7")
 def test_serials_are_random_positive_and_minimal():
     serials = [issued().serial for _ in range(20)]
     assert len(set(serials)) == 20
@@ -96,6 +97,7 @@ def test_a_random_serial_of_zero_becomes_one(monkeypatch):
     assert issued().serial == b"\x01"
 
 
+@pytest.mark.rule("2.4")
 def test_validity_is_cut_at_both_ends_to_the_issuers():
     gateway = issued()
     private = issued(

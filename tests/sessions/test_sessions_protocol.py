@@ -92,6 +92,7 @@ async def test_opens_what_the_peer_sealed_and_answers_to_its_new_key(alice, bob)
     assert await bob.open(answer, alice) == b"thanks"
 
 
+@pytest.mark.rule("1.5")
 @pytest.mark.parametrize("plaintext", [b"", b"x" * 100_000])
 @pytest.mark.parametrize("cipher", [ContentCipher.AES_128_CBC, ContentCipher.AES_256_GCM])
 async def test_seals_with_the_content_cipher_that_is_set(plaintext, cipher):
@@ -110,12 +111,14 @@ async def test_seals_nothing_for_a_peer_without_a_known_key(alice, bob):
     assert await alice.store.newest_own_key(own_id=alice.name, peer_id="0new") is None
 
 
+@pytest.mark.rule("7.2")
 async def test_keeps_the_new_private_key_before_the_payload_can_leave(alice, bob):
     payload = await bob.seal(alice)
 
     assert await bob.store.own_key(own_id=bob.name, key_id=originator_id(payload)) is not None
 
 
+@pytest.mark.rule("7.2")
 async def test_lets_no_payload_leave_when_its_key_cannot_be_kept(bob, alice, monkeypatch):
     async def fail(**_):
         raise AwalaError("no room")
@@ -139,6 +142,7 @@ async def test_loses_no_message_when_the_new_state_cannot_be_kept(alice, bob, mo
     assert await alice.open(payload, bob) == PLAINTEXT
 
 
+@pytest.mark.rule("7.2")
 async def test_reuses_its_key_until_the_peer_has_encrypted_to_it(alice, bob):
     first, second = await bob.seal(alice), await bob.seal(alice, now=NOW + DAY)
     await alice.open(first, bob)
@@ -214,6 +218,7 @@ async def test_follows_a_peer_to_another_curve(alice, bob, curve):
     assert await alice.open(first, bob) == PLAINTEXT
 
 
+@pytest.mark.rule("7.1")
 @pytest.mark.parametrize(("lag", "moves"), [(-SECOND, False), (timedelta(0), True), (SECOND, True)])
 async def test_moves_to_the_key_of_a_message_unless_it_is_older(alice, bob, lag, moves):
     present, arriving = SessionKeyPair.generate(), Party("0bob")
@@ -282,6 +287,7 @@ async def test_opens_a_duplicate_and_late_messages_in_any_order(alice, bob):
     assert required_key_id(await alice.seal(bob)) == originator_id(payloads[2][0])
 
 
+@pytest.mark.rule("7.1")
 async def test_refuses_a_key_that_is_bound_to_another_peer(alice, bob):
     mallory = Party("0mallory")
     await mallory.adopt(await alice.hand_out(bob), alice)
@@ -409,6 +415,7 @@ async def conversation(alice, bob):
     return originator_id(first), originator_id(second)
 
 
+@pytest.mark.rule("7.3")
 async def test_keeps_a_superseded_key_for_the_retention_and_then_erases_it(alice, bob):
     first, second = await conversation(alice, bob)
 
@@ -418,6 +425,7 @@ async def test_keeps_a_superseded_key_for_the_retention_and_then_erases_it(alice
     assert await alice.store.own_key(own_id=alice.name, key_id=second) is not None
 
 
+@pytest.mark.rule("7.3")
 async def test_keeps_superseded_keys_for_as_long_as_it_is_told(store):
     alice, bob = Party("0alice", store, retention=DAY), Party("0bob")
     await bob.adopt(await alice.hand_out(bob), alice)
@@ -495,6 +503,7 @@ def test_refuses_to_keep_keys_for_less_than_a_day():
         Sessions(MemorySessionKeyStore(), retention=MINIMUM_RETENTION - SECOND)
 
 
+@pytest.mark.rule("7.4")
 async def test_keeps_a_handed_out_key_for_the_grace_and_then_erases_it(alice):
     until = NOW + 90 * DAY
     bob = Party("0bob")
@@ -509,6 +518,7 @@ async def test_keeps_a_handed_out_key_for_the_grace_and_then_erases_it(alice):
         await alice.open(payload, bob)
 
 
+@pytest.mark.rule("7.5")
 async def test_erases_no_key_that_an_unread_payload_needs(alice, bob):
     payload = await bob.seal(alice)
     late = NOW + 1000 * DAY
@@ -517,6 +527,7 @@ async def test_erases_no_key_that_an_unread_payload_needs(alice, bob):
     assert await alice.open(payload, bob) == PLAINTEXT
 
 
+@pytest.mark.rule("7.4")
 async def test_publishes_one_static_key_for_thirty_days(alice):
     first = await alice.sessions.published(own_id=alice.name, now=NOW)
     await alice.hand_out(Party("0bob"))
@@ -535,6 +546,7 @@ async def test_publishes_a_new_key_when_the_clock_was_far_ahead(alice):
     assert await alice.sessions.published(own_id=alice.name, now=NOW - SECOND) != ahead
 
 
+@pytest.mark.rule("7.4")
 async def test_honours_a_published_key_for_the_grace_after_its_rotation(alice):
     bob = Party("0bob")
     await bob.adopt(await alice.sessions.published(own_id=alice.name, now=NOW), alice)
