@@ -13,6 +13,8 @@ TESTS = Path(__file__).resolve().parent.parent
 REGISTRY = TESTS / "rules" / "rules.toml"
 PAGE = TESTS.parent / "docs" / "rules.md"
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
 INTRODUCTION = """\
 <!-- Made by ./scripts/rules from tests/rules/rules.toml and the marks of the tests; not to be edited. -->
 
@@ -79,9 +81,8 @@ def _tests(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunction
     for statement in body:
         if isinstance(statement, ast.ClassDef):
             yield from _tests(statement.body)
-        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            if statement.name.startswith("test"):
-                yield statement
+        elif isinstance(statement, _FUNCTIONS) and statement.name.startswith("test"):
+            yield statement
 
 
 def _rules_in(expression: ast.expr) -> Iterator[str]:
