@@ -124,16 +124,23 @@ async def test_refuses_a_request_whose_countersignature_does_not_hold(registrar)
         await registrar.register(bytes(forged))
 
 
-async def test_authorisations_outstanding_are_bounded_and_forgotten_when_they_end(
+async def test_asking_for_many_authorisations_keeps_nobody_out(registrar):
+    for _ in range(50):
+        await registrar.preregister(PEER.public_key.digest)
+    assert not registrar._used
+    await registrar.register(request(await registrar.preregister(PGW.public_key.digest)))
+
+
+async def test_registrations_are_bounded_and_forgotten_when_their_authorisations_end(
     registrar, clock, monkeypatch
 ):
-    monkeypatch.setattr(module, "MAX_PENDING", 2)
-    await registrar.preregister(PGW.public_key.digest)
-    clock.jump(NOW + timedelta(seconds=4))
-    await registrar.preregister(PGW.public_key.digest)
+    monkeypatch.setattr(module, "MAX_USED", 2)
+    for _ in range(2):
+        await registrar.register(request(await registrar.preregister(PGW.public_key.digest)))
+    third = await registrar.preregister(PGW.public_key.digest)
 
     with pytest.raises(TemporarilyUnavailable):
-        await registrar.preregister(PEER.public_key.digest)
-    clock.jump(NOW + timedelta(seconds=10))
-    await registrar.preregister(PEER.public_key.digest)
-    assert len(registrar._pending) == 2
+        await registrar.register(request(third))
+    clock.jump(NOW + timedelta(seconds=11))
+    await registrar.register(request(await registrar.preregister(PGW.public_key.digest)))
+    assert len(registrar._used) == 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -21,17 +22,23 @@ AUTHORIZATION_LIFETIME = timedelta(seconds=10)
 """How long a registration authorisation may be used (rules §3, RS-000)."""
 
 NONCE_SIZE = 16
-"""Octets of randomness that make an authorisation unique."""
+"""Octets that make an authorisation unique: the first half is that of this process."""
 
-MAX_PENDING = 10_000
-"""Authorisations that may be outstanding at once; more are refused for some seconds."""
+MAX_USED = 10_000
+"""Registrations within the life of an authorisation; more are refused for some seconds."""
+
+_HALF = NONCE_SIZE // 2
 
 Enrol = Callable[[IdentityPublicKey, datetime], Awaitable[Registration]]
 """Issues what a node gets when it registers."""
 
 
 class Registrar:
-    """Authorises and registers nodes; what they are given is decided by ``enrol``."""
+    """Authorises and registers nodes; what they are given is decided by ``enrol``.
+
+    An authorisation is remembered once it was used, not when it is given, so that asking for many
+    costs nothing here and keeps nobody out. Those that an earlier process gave are not accepted.
+    """
 
     def __init__(
         self,
@@ -45,23 +52,20 @@ class Registrar:
         self._clock = clock
         self._enrol = enrol
         self._nonce = nonce
-        self._pending: dict[bytes, datetime] = {}
+        self._process = nonce(_HALF)
+        self._used: dict[bytes, datetime] = {}
 
     async def preregister(self, key_digest: bytes) -> bytes:
         """Return an authorisation (PNRA) for the node with this key digest (32 octets)."""
-        now = self._clock.now()
-        self._forget_expired(now)
-        if len(self._pending) >= MAX_PENDING:
-            raise TemporarilyUnavailable("too many registrations are under way")
-        expiry = now + AUTHORIZATION_LIFETIME
-        nonce = self._nonce(NONCE_SIZE)
-        self._pending[nonce] = expiry
-        return RegistrationAuthorization(expiry, nonce + key_digest).serialize(self._key)
+        data = self._process + self._nonce(_HALF) + key_digest
+        authorization = RegistrationAuthorization(self._clock.now() + AUTHORIZATION_LIFETIME, data)
+        return await asyncio.to_thread(authorization.serialize, self._key)
 
     async def register(self, request: bytes) -> bytes:
         """Register the node that made this request (PNRR) and return its registration (PNR).
 
-        Raises MalformedRequest, or Forbidden for an authorisation made for another key.
+        Raises MalformedRequest, Forbidden for an authorisation made for another key, or
+        TemporarilyUnavailable.
         """
         now = self._clock.now()
         try:
@@ -70,18 +74,17 @@ class Registrar:
             authorization.verify(self._key.public_key, now)
         except MessageError as error:
             raise MalformedRequest(f"the registration request cannot be used: {error}") from error
-        nonce = authorization.gateway_data[:NONCE_SIZE]
         if authorization.gateway_data[NONCE_SIZE:] != parsed.node_key.digest:
             raise Forbidden("the registration authorisation was made for another key")
-        if self._pending.pop(nonce, None) is None:
-            raise MalformedRequest("the registration authorisation was used before")
+        self._use(authorization.gateway_data[:NONCE_SIZE], authorization.expiry, now)
         registration = await self._enrol(parsed.node_key, now)
         return registration.serialize()
 
-    def _forget_expired(self, now: datetime) -> None:
-        # Insertion order is expiry order, unless the clock was set back: then they only linger.
-        while self._pending:
-            nonce, expiry = next(iter(self._pending.items()))
-            if expiry > now:
-                return
-            del self._pending[nonce]
+    def _use(self, nonce: bytes, expiry: datetime, now: datetime) -> None:
+        """Use up an authorisation; raise MalformedRequest if it is not one of this process, or was used."""
+        self._used = {used: end for used, end in self._used.items() if end >= now}
+        if nonce in self._used or nonce[:_HALF] != self._process:
+            raise MalformedRequest("the registration authorisation was used before")
+        if len(self._used) >= MAX_USED:
+            raise TemporarilyUnavailable("too many registrations are under way")
+        self._used[nonce] = expiry
