@@ -374,7 +374,7 @@ TARGETS = (
     Target(
         "asn1",
         walk,
-        ("*/pn*.der", "*/serviceMessage.der", "*/*.spki.der", "*/session*.der", "*/epCert.der"),
+        ("*/pn*.der", "*/serviceMessage.der", "js/ep.spki.der", "*/session.env.der", "*/epCert.der"),
         max_len=2048,
     ),
     Target("identity-public-key", identity_public_key, ("*/ep.spki.der", "*/sk.spki.der"), max_len=1024),

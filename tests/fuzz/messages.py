@@ -283,7 +283,7 @@ TARGETS = (
     Target(
         "inspect",
         explain,
-        ("*/p*", "*/c*", "*/n*", "*/r*", "*/s*", "*/e*.spki.der", *CERTIFICATES),
+        ("*/p[adn]*", "*/pecp.der", "*/c*", "*/n*", "*/r*", "*/s*", "*/e*.spki.der", *CERTIFICATES),
         lambda: (*armoured(), *public_keys()),
         max_len=6144,
     ),
