@@ -50,7 +50,7 @@ KEY_OCTETS = bytes(range(32))
 
 # ASN.1
 
-WALKED = 200
+WALKED = 40
 READERS = (
     values.integer,
     values.boolean,
@@ -374,8 +374,8 @@ TARGETS = (
     Target(
         "asn1",
         walk,
-        ("*/pn*.der", "*/serviceMessage.der", "js/ep.spki.der", "*/session.env.der", "*/epCert.der"),
-        max_len=2048,
+        ("*/pnra.der", "*/serviceMessage.der", "js/ep.spki.der", "*/session*.env.der"),
+        max_len=512,
     ),
     Target("identity-public-key", identity_public_key, ("*/ep.spki.der", "*/sk.spki.der"), max_len=1024),
     Target("identity-private-key", identity_private_key, ("*/ep.pkcs8.der", "*/sk.pkcs8.der")),
