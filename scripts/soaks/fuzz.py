@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ def run(size: int, root: Path) -> bool:
         print("AWALA_FUZZ_STATE must lie outside the checkout")
         return False
     print(f"to go on after an interruption: AWALA_FUZZ_STATE={state}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left behind
     return Campaign(root, state, size, targets).run()
 
 
