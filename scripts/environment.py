@@ -20,8 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
-SETS = ("run", "test", "lint")
-"""Each set holds the ones before it."""
+SETS = {
+    "run": ("run", "test", "lint", "fuzz"),
+    "test": ("test", "lint", "fuzz"),
+    "lint": ("lint",),
+    "fuzz": ("fuzz",),
+}
+"""For each set those that hold it."""
 
 CHECK = "import sys; sys.exit(sys.version_info < (3, 11) or sys.prefix == sys.base_prefix)"
 
@@ -37,7 +42,7 @@ def main(script: str, wanted: str) -> int:
         with exclusive():
             if not usable():
                 create(script)
-            if not any(stamped(name) for name in SETS[SETS.index(wanted) :]):
+            if not any(stamped(name) for name in SETS[wanted]):
                 install(script, wanted)
     except SetupError as error:
         print(f"{script}: {error}", file=sys.stderr)

@@ -25,7 +25,7 @@ find_python() {
     fail "Python 3.11 or newer is needed, and none was found on the PATH"
 }
 
-# Install the requirements of a set (run, test or lint) in .venv, unless they are there already.
+# Install the requirements of a set (run, test, lint or fuzz) in .venv, unless they are there already.
 prepare() {
     PYTHON=$ROOT/.venv/bin/python
     base=$(find_python) || exit 1

@@ -37,10 +37,10 @@ def test_every_package_has_a_readme(package):
     assert (SOURCE / package / "README.md").is_file()
 
 
-@pytest.mark.parametrize("name", ["run", "test", "lint"])
+@pytest.mark.parametrize("name", ["run", "test", "lint", "fuzz"])
 def test_pinned_requirements_have_hashes_and_name_no_host(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
-    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#", "--"))]
 
     assert "://" not in text
     assert all("==" in pin and pin.endswith("\\") for pin in pins)
@@ -64,6 +64,7 @@ def test_each_set_of_requirements_holds_the_smaller_one():
         return {line.split(" ")[0] for line in text.splitlines() if line[:1].isalnum()}
 
     assert pins("run") < pins("test") < pins("lint")
+    assert pins("test") < pins("fuzz")
 
 
 def test_every_dependency_of_the_package_is_pinned():

@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import time
+from math import gcd, prod
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -214,3 +217,27 @@ def test_the_usual_head_of_a_key_leaves_five_octets_for_the_exponent():
     octets = spki(modulus(), 65537)
     assert octets == identity_key("js", "igw").public_key.spki
     assert parse(octets).content_end == len(octets)
+
+
+def without_small_factors(bits, seed):
+    chance = random.Random(seed)
+    product = prod(range(3, 20_000, 2))  # trial division goes that far
+    while gcd(number := chance.getrandbits(bits) | 1 | 1 << (bits - 1), product) != 1:
+        pass
+    return number
+
+
+@pytest.mark.parametrize(("modulus_bits", "factor_bits"), [(2048, 16_000), (20_000, 10_000)])
+def test_a_private_key_of_huge_numbers_is_refused_before_they_are_checked(modulus_bits, factor_bits):
+    factors = without_small_factors(factor_bits, 1), without_small_factors(factor_bits, 2)
+    modulus = factors[0] * factors[1] if modulus_bits == 2 * factor_bits else without_small_factors(2048, 3)
+    numbers = (0, modulus, 65537, without_small_factors(2000, 4), *factors, 3, 5, 7)
+    algorithm = der.sequence(der.oid("1.2.840.113549.1.1.1"), der.null())
+    key = der.sequence(*map(der.integer, numbers))
+    pkcs8 = der.sequence(der.integer(0), algorithm, der.octet_string(key))
+
+    begin = time.process_time()
+    with pytest.raises(InvalidKeyError):
+        IdentityPrivateKey.load(pkcs8)
+
+    assert time.process_time() - begin < 0.2

@@ -22,3 +22,20 @@ def mutations(data: bytes, count: int, seed: int = 1) -> Iterator[bytes]:
                 data[:at],
             )
         )
+
+
+def everywhere(data: bytes) -> Iterator[bytes]:
+    """Yield ``data`` damaged at every position.
+
+    The octet is changed in each bit, to zeros and to ones; cut out; doubled; another is inserted
+    before it; and all from it on is cut off.
+    """
+    for at, octet in enumerate(data):
+        before, behind = data[:at], data[at + 1 :]
+        for other in sorted({*(octet ^ 1 << bit for bit in range(8)), 0x00, 0xFF} - {octet}):
+            yield b"".join((before, bytes((other,)), behind))
+        yield before + behind
+        yield b"".join((before, bytes((octet, octet)), behind))
+        for inserted in (0x00, 0x30, 0xFF):
+            yield b"".join((before, bytes((inserted, octet)), behind))
+        yield before

@@ -33,10 +33,16 @@ from awala.messages import (
 )
 from awala.messages.inspection import Kind, inspect
 from awala.pki import Certificate
+from fuzz.mutation import judged
+from fuzz.targets import TARGETS
+from helpers.artefacts import artefacts
+from helpers.mutations import everywhere, mutations
 from helpers.vectors import AT, DIRECTORY, STACKS, vector
 
 MUTATIONS = 120
 LARGEST = 8000
+SMALL = 400
+SAMPLE = 300
 
 PARSERS = [
     Cargo,
@@ -68,7 +74,7 @@ ARTEFACTS = [
 ]
 
 
-def mutations(octets: bytes, seed: str):
+def damages(octets: bytes, seed: str):
     chance = random.Random(seed)
     for _ in range(MUTATIONS):
         damaged = bytearray(octets)
@@ -92,7 +98,7 @@ def test_damaged_artefacts_end_in_values_or_in_message_errors(stack, name):
     keys = [vector(stack, "sk.pkcs8.der")]
     anchors = [Certificate.parse(vector(stack, "igwCert.der"))]
     outcomes = set()
-    for damaged in mutations(vector(stack, name), stack + name):
+    for damaged in damages(vector(stack, name), stack + name):
         try:
             outcomes.add(type(inspect(damaged, keys=keys, anchors=anchors, at=AT)))
         except MessageError as error:
@@ -105,7 +111,7 @@ def test_damaged_artefacts_end_in_values_or_in_message_errors(stack, name):
     ("stack", "name"), [(stack, name) for stack in STACKS for name in ("pnr.der", "parcel")]
 )
 def test_every_parser_refuses_cleanly_what_is_meant_for_another(parser, stack, name):
-    for damaged in mutations(vector(stack, name), name):
+    for damaged in damages(vector(stack, name), name):
         try:
             parser.parse(damaged)
         except MessageError:
@@ -120,3 +126,27 @@ def test_noise_is_never_more_than_a_message_error(noise, kind):
             inspect(noise, kind=chosen, at=AT)
         except MessageError:
             continue
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_parser_keeps_its_property_whatever_is_damaged_in_small_artefacts(name):
+    target = TARGETS[name]
+    for seed in set(target.seeds().values()):
+        for damaged in everywhere(seed) if len(seed) <= SMALL else mutations(seed, SAMPLE // 10):
+            target.run(damaged)
+
+
+@pytest.mark.parametrize("artefact", artefacts(), ids=lambda artefact: artefact.name)
+def test_a_damaged_message_is_refused_or_not_authorised_or_equal_in_every_value(artefact):
+    still_authorised = judged(artefact)
+    outcomes = {still_authorised(damaged) for damaged in mutations(artefact.octets, SAMPLE)}
+
+    assert still_authorised(artefact.octets + b"what stands behind is ignored")
+    assert False in outcomes
+
+
+def test_a_message_that_is_authorised_with_other_values_is_noticed():
+    parcels = [each for each in artefacts() if each.message_class is Parcel]
+
+    with pytest.raises(AssertionError, match="other values"):
+        judged(parcels[0])(parcels[1].octets)

@@ -28,6 +28,7 @@ _INDEFINITE: Final = 0x80  # lengths below are in short form, above in long form
 _LENGTH_OCTETS: Final = 0x7F
 _TAG_NUMBER: Final = 0x1F
 _REFUSED_IDENTIFIERS: Final = frozenset({0x00, 0x20, *range(_TAG_NUMBER, 0x100, 0x20)})
+_MAX_VIEWS: Final = 65_536  # of segments, before they are joined: views take more memory than small ones
 _CONSTRUCTED: Final = 0x20
 _OCTET_STRING: Final = 0x04
 _OCTET_STRING_SEGMENTED: Final = 0x24
@@ -178,19 +179,18 @@ class Element:
         """Return the contents of a string: a view when it is in one piece, else its segments joined."""
         if not self.identifier & _CONSTRUCTED:
             return self.content
-        segments: list[memoryview] = []
-        waiting = [iter(self.children())]
+        segments: list[bytes | memoryview] = []
+        waiting = self.children()[::-1]
         while waiting:
-            for segment in waiting[-1]:
-                if segment.identifier == _OCTET_STRING:
-                    segments.append(segment.content)
-                elif segment.identifier == _OCTET_STRING_SEGMENTED:
-                    waiting.append(iter(segment.children()))
-                    break
-                else:
-                    raise Asn1Error("a string has segments that are no octet strings")
+            segment = waiting.pop()  # so that memory is freed on the way
+            if segment.identifier == _OCTET_STRING:
+                if len(segments) == _MAX_VIEWS:
+                    segments = [b"".join(segments)]
+                segments.append(segment.content)
+            elif segment.identifier == _OCTET_STRING_SEGMENTED:
+                waiting += segment.children()[::-1]
             else:
-                waiting.pop()
+                raise Asn1Error("a string has segments that are no octet strings")
         return segments[0] if len(segments) == 1 else b"".join(segments)
 
     def octets(self) -> bytes:

@@ -135,13 +135,15 @@ class IdentityPrivateKey:
         ``own`` says that this program wrote it to a place that nobody else writes to: the check of
         its numbers, which takes some 40 ms, is then left out. Raises `InvalidKeyError`.
         """
-        try:
-            key = serialization.load_der_private_key(bytes(pkcs8), None, unsafe_skip_rsa_key_validation=own)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise InvalidKeyError("a private identity key cannot be read") from None
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise InvalidKeyError("a private identity key is no RSA key")
-        return cls(key)
+        octets = bytes(pkcs8)
+        key = _load(octets, unchecked=True)
+        _check_size(key.key_size)
+        if own:
+            return cls(key)
+        numbers = key.private_numbers()
+        if numbers.p * numbers.q != numbers.public_numbers.n:  # else the check of a huge one takes very long
+            raise InvalidKeyError("a private identity key cannot be read")
+        return cls(_load(octets, unchecked=False))
 
     def serialize(self) -> bytes:
         """Return the DER of a PKCS#8 PrivateKeyInfo without passphrase."""
@@ -170,6 +172,16 @@ class IdentityPrivateKey:
 
     def __repr__(self) -> str:
         return f"IdentityPrivateKey({self.public_key.bits} bits)"
+
+
+def _load(pkcs8: bytes, *, unchecked: bool) -> rsa.RSAPrivateKey:
+    try:
+        key = serialization.load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=unchecked)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise InvalidKeyError("a private identity key cannot be read") from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise InvalidKeyError("a private identity key is no RSA key")
+    return key
 
 
 def _check_size(bits: int) -> None:

@@ -3,7 +3,7 @@
 
 from awala.pki import lifetimes
 from awala.pki.caches import clear_caches
-from awala.pki.certificate import Certificate
+from awala.pki.certificate import MAX_CERTIFICATE_OCTETS, Certificate
 from awala.pki.certification_path import CertificationPath, PathForm
 from awala.pki.errors import CertificateError, PathError, PathProblem, PkiError
 from awala.pki.issuance import Role, issue
@@ -16,6 +16,7 @@ __all__ = [
     "CLOCK_TOLERANCE",
     "DEFAULT_POLICY",
     "GATEWAY_LIFE",
+    "MAX_CERTIFICATE_OCTETS",
     "MAX_INTERMEDIATES",
     "Certificate",
     "CertificateError",

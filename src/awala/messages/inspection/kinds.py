@@ -9,6 +9,7 @@ from typing import Final
 from awala.asn1 import Asn1Error, Element, Octets, der, parse
 from awala.messages.errors import AmbiguousKindError, MalformedMessageError, reading
 from awala.messages.prefix import MAGIC, MessageType, recognise
+from awala.pki import MAX_CERTIFICATE_OCTETS
 
 
 class Kind(Enum):
@@ -161,7 +162,12 @@ def _is_date(field: Element) -> bool:
 
 
 def _inner_tags(field: Element) -> list[int] | None:
-    """Return the tags inside a SEQUENCE that is inside octets, or None if there is none."""
+    """Return the tags inside a SEQUENCE that is inside octets, or None if there is none.
+
+    What is larger than any certificate is not looked into, since each element listed takes memory.
+    """
+    if len(field.content) > MAX_CERTIFICATE_OCTETS:
+        return None
     try:
         return [child.identifier for child in parse(field.content).expect(der.SEQUENCE, "it").children()]
     except Asn1Error:

@@ -11,6 +11,7 @@ from typing import Final
 from awala.messages.errors import MalformedMessageError
 
 _ARMOUR: Final = re.compile(rb"\s*-----BEGIN ([A-Z0-9 ]+)-----\s([^-]*)-----END \1-----\s*")
+_WHITESPACE: Final = b" \t\n\r\f\v"
 _START: Final = re.compile(rb"\s*-----BEGIN ")
 
 
@@ -22,6 +23,6 @@ def without_armour(data: bytes) -> bytes:
     if armour is None:
         raise MalformedMessageError("The PEM armour is damaged, or holds more than one thing")
     try:
-        return b64decode(b"".join(armour[2].split()), validate=True)
+        return b64decode(armour[2].translate(None, _WHITESPACE), validate=True)
     except Base64Error:
         raise MalformedMessageError("What is inside the PEM armour is not in base 64") from None
