@@ -6,33 +6,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
-
-from awala.bindings.addressing.egress import EgressPolicy
 
 _IPV6_HOST_BITS: Final = 64
 """What one customer of a provider chooses freely (RFC 6177)."""
 
-_PUBLIC: Final = EgressPolicy()
-
 
 def peer_of(address: str | None) -> str:
     """Return the name under which an address is counted; what is no address counts as one peer."""
-    try:
-        ip = ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    ip = _parse(address)
     if isinstance(ip, IPv6Address):
         return str(IPv6Address(int(ip) >> _IPV6_HOST_BITS << _IPV6_HOST_BITS))
-    return str(ip)
+    return "" if ip is None else str(ip)
 
 
 def is_near(address: str | None) -> bool:
     """Say whether an address is of this machine or its network: many may hide behind one, as by a proxy."""
-    return not _PUBLIC.permits((address or "").partition("%")[0])
+    ip = _parse(address)
+    return ip is not None and not ip.is_global
+
+
+def _parse(address: str | None) -> IPv4Address | IPv6Address | None:
+    try:
+        ip = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return ip if mapped is None else mapped
 
 
 class PeerBound:

@@ -23,8 +23,8 @@ from awala.spool.port import Spool
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=10)
-"""Longer than any single exchange with a peer; a crash frees the item after this."""
+LEASE = timedelta(hours=1)
+"""Longer than any single exchange with a peer, large parcels over slow links included."""
 
 MAX_HOPS_AT_ONCE = 32
 """Peers that are served at the same time."""
