@@ -46,6 +46,7 @@ async def deliver_one(client) -> list[str]:
     return [delivery_id async for delivery_id in client.deliver(stream(outgoing(1)))]
 
 
+@pytest.mark.rule("6.2", "6.6")
 def test_each_kind_of_node_has_its_manners():
     gateway = CogRpcServer.for_internet_gateway(Service(), "127.0.0.1:0")
     courier = CogRpcServer.for_courier(Service(), "127.0.0.1:0")
@@ -68,6 +69,7 @@ async def test_refuses_a_port_that_is_taken():
                 pass
 
 
+@pytest.mark.rule("6.10")
 async def test_metadata_of_eight_thousand_octets_is_accepted():
     service = Service()
     cca = bytes(5500)
@@ -80,6 +82,7 @@ async def test_metadata_of_eight_thousand_octets_is_accepted():
     assert service.ccas == [cca] * 5
 
 
+@pytest.mark.rule("6.10")
 async def test_metadata_above_the_absolute_limit_is_refused():
     service = Service()
     metadata = (("authorization", "Relaynet-CCA " + "A" * 17_000),)

@@ -154,6 +154,7 @@ class TestDelivery:
 
 
 class TestCollection:
+    @pytest.mark.rule("6.4")
     async def test_gives_the_parcels_with_the_certificate_that_the_gateway_showed(self, side, gateway):
         _, octets = parcel()
         await side.node.internet_door.deliver(octets)
@@ -179,6 +180,7 @@ class TestCollection:
         await call.acknowledge(each.delivery_id)
         assert not await side.spool.debts(PGW.node_id, now=NOW, limit=9)
 
+    @pytest.mark.rule("6.1")
     async def test_an_authorisation_is_used_once(self, side, gateway):
         octets = await make_cca(gateway)
         await collect(side, octets)
@@ -186,12 +188,14 @@ class TestCollection:
         with pytest.raises(Fulfilled):
             await side.node.courier_door.collect(octets)
 
+    @pytest.mark.rule("6.1")
     async def test_a_cut_call_leaves_it_good(self, side, gateway):
         octets = await make_cca(gateway)
         await collect(side, octets, complete=False)
 
         await collect(side, octets)
 
+    @pytest.mark.rule("6.1")
     async def test_two_calls_at_once_do_not_share_it(self, side, gateway):
         octets = await make_cca(gateway)
         first = await side.node.courier_door.collect(octets)
@@ -266,6 +270,7 @@ class TestCollection:
         assert rotation.path.leaf.not_after > old.not_after
         await gateway.node._unpacker._on_rotation(item, IGW.node_id)
 
+    @pytest.mark.rule("6.7")
     @pytest.mark.parametrize("mark", sorted(KOTLIN_MARKS))
     async def test_the_form_of_the_rotation_is_that_of_the_gateways_software(self, side, gateway, mark):
         old = certify(PGW, IGW, side.node.credentials.current(NOW), Role.GATEWAY, life=80 * DAY)
@@ -301,6 +306,7 @@ class TestClaims:
     async def test_freeing_what_was_never_claimed_is_nothing(self, claims):
         claims.free(self.IDENTITY)
 
+    @pytest.mark.rule("6.1")
     async def test_fulfilled_is_remembered_by_the_next_process_until_the_end(self, claims, spool, clock):
         await claims.claim(self.IDENTITY)
         await claims.fulfil(self.IDENTITY, NOW + DAY)
