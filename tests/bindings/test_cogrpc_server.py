@@ -11,15 +11,18 @@ from ipaddress import ip_address
 import grpc
 import pytest
 
-from awala.base.errors import ConfigurationError
+from awala.base.errors import ConfigurationError, StorageFullError
 from awala.bindings.cogrpc import (
     CogRpcClient,
     CogRpcServer,
     OutOfTime,
+    PeerFullError,
     Refusals,
     ServerLimits,
     make_courier_certificate,
 )
+from awala.bindings.cogrpc.messages import CargoDelivery
+from awala.bindings.cogrpc.quota import ConnectionQuota, address_of
 from awala.bindings.errors import ProtocolError, UnreachableError
 from helpers.cogrpc import (
     Collection,
@@ -277,3 +280,94 @@ async def test_connections_without_a_handshake_come_and_go():
                 writer.transport.abort()
         async with await CogRpcClient.for_courier("127.0.0.1", port) as client:
             assert await deliver_one(client) == ["id-0"]
+
+
+async def test_one_address_has_only_so_many_calls():
+    service = Service()
+    limits = ServerLimits(peer_calls=1)
+    async with (
+        courier_server(service, spare_near=False, server_limits=limits) as server,
+        raw_call(server, "DeliverCargo") as call,
+    ):
+        await call.write(CargoDelivery("id", b"cargo").serialize())
+        await call.read()
+        with pytest.raises(UnreachableError):
+            await deliver_one(plain_client(server))
+
+
+async def test_calls_that_a_proxy_brings_count_all_together_only():
+    service = Service()
+    async with (
+        courier_server(service, server_limits=ServerLimits(peer_calls=1)) as server,
+        raw_call(server, "DeliverCargo") as call,
+    ):
+        await call.write(CargoDelivery("id", b"cargo").serialize())
+        await call.read()
+        assert await deliver_one(plain_client(server)) == ["id-0"]
+
+
+async def test_there_are_only_so_many_connections():
+    async with (
+        courier_server(Service(), server_limits=ServerLimits(connections=1)) as server,
+        raw_call(server, "DeliverCargo") as call,
+    ):
+        await call.write(CargoDelivery("id", b"cargo").serialize())
+        await call.read()
+        with pytest.raises(UnreachableError):
+            await deliver_one(plain_client(server))
+
+
+async def test_a_connection_that_begins_nothing_is_closed():
+    limits = ServerLimits(handshake=0.2, connection_idle=60)
+    async with courier_server(Service(), tls=tls("127.0.0.1"), server_limits=limits) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        async with asyncio.timeout(3):
+            assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.rule("11.5")
+async def test_a_connection_brings_no_more_than_its_part_and_the_next_one_goes_on():
+    service = Service()
+    async with courier_server(service, connection_quota=250) as server:
+        async with plain_client(server) as client:
+            delivering = client.deliver(stream(outgoing(5)))
+            acknowledged = [await anext(delivering), await anext(delivering)]
+            with pytest.raises(PeerFullError):
+                await anext(delivering)
+            with pytest.raises(PeerFullError):
+                await deliver_one(client)
+        async with plain_client(server) as client:
+            assert await deliver_one(client) == ["id-0"]
+
+    assert acknowledged == ["id-0", "id-1"]
+    assert len(service.delivered) == 3
+
+
+def test_a_couriers_connection_gets_a_quarter_of_its_room():
+    assert CogRpcServer.for_courier(Service(), "127.0.0.1:0", room=400)._quota._limit == 100
+    assert CogRpcServer.for_internet_gateway(Service(), "127.0.0.1:0")._quota._limit is None
+
+
+def test_connections_are_remembered_within_a_bound():
+    quota = ConnectionQuota(10, remembered=2)
+    for connection in "abc":
+        quota.note(connection, 10)
+
+    quota.check("a", 10)
+    for connection in "bc":
+        with pytest.raises(StorageFullError):
+            quota.check(connection, 1)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.168.43.7:5000", "192.168.43.7"),
+        ("ipv6:%5B2a00::1%5D:5000", "2a00::1"),
+        ("ipv6:[::1]:5000", "::1"),
+        ("unix:", None),
+    ],
+)
+def test_reads_grpcs_names_of_peers(peer, address):
+    assert address_of(peer) == address

@@ -69,13 +69,21 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
         and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in statement.targets)
         for rule in _rules_in(statement.value)
     ]
-    for statement in module.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name.startswith(
+    for function in _functions(module.body):
+        own = [rule for decorator in function.decorator_list for rule in _rules_in(decorator)]
+        for rule in dict.fromkeys(everywhere + own):
+            yield function.name, rule
+
+
+def _functions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield the tests of a module, those in classes too."""
+    for statement in body:
+        if isinstance(statement, ast.ClassDef):
+            yield from _functions(statement.body)
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name.startswith(
             "test"
         ):
-            own = [rule for decorator in statement.decorator_list for rule in _rules_in(decorator)]
-            for rule in dict.fromkeys(everywhere + own):
-                yield statement.name, rule
+            yield statement
 
 
 def _rules_in(expression: ast.expr) -> Iterator[str]:

@@ -20,10 +20,12 @@ from awala.bindings.cogrpc.collect_call import (
 )
 from awala.bindings.cogrpc.deliver_call import DeliverCall, Refusals
 from awala.bindings.cogrpc.grpcio import grpc
+from awala.bindings.cogrpc.quota import ConnectionQuota, address_of
 from awala.bindings.cogrpc.server_call import CallCutError, CallStatusError, ServerContext, status_of
 from awala.bindings.cogrpc.service import CargoCollection, CogRpcService
 from awala.bindings.errors import Forbidden, MalformedRequest, Unprocessable
 from awala.bindings.host_port import join_address, split_address
+from awala.bindings.peers import PeerBound
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ class ServerLimits:
     courier_ack_wait: float = limits.COURIER_ACK_WAIT
     gateway_ack_wait: float = limits.GATEWAY_ACK_WAIT
     calls: int = limits.CALLS_PER_SERVER
+    peer_calls: int = limits.CALLS_PER_PEER
+    connections: int = limits.CONNECTIONS
+    handshake: float = limits.HANDSHAKE_TIMEOUT
     connection_age: float = limits.CONNECTION_AGE
     connection_grace: float = limits.CONNECTION_GRACE
     connection_idle: float = limits.CONNECTION_IDLE
@@ -59,6 +64,8 @@ class CogRpcServer:
             or only listens for them for a moment (Internet gateways, to whom PCAs say what arrived).
         out_of_time: how a collection ends when the client's deadline is near.
         refusals: what becomes of cargo that the service refuses for good.
+        spare_near: whether calls from near by count all together only, since a proxy may bring them.
+        connection_quota: octets that one connection may deliver; None sets no limit.
         server_limits: for tests.
     """
 
@@ -71,6 +78,8 @@ class CogRpcServer:
         wait_for_acks: bool,
         out_of_time: OutOfTime,
         refusals: Refusals = Refusals.ACKNOWLEDGE,
+        spare_near: bool = True,
+        connection_quota: int | None = None,
         server_limits: ServerLimits | None = None,
     ) -> None:
         self._service = service
@@ -84,6 +93,8 @@ class CogRpcServer:
             ack_wait=self._limits.courier_ack_wait if wait_for_acks else self._limits.gateway_ack_wait,
             deadline_margin=self._limits.deadline_margin,
         )
+        self._peers = PeerBound(self._limits.peer_calls, spare_near=spare_near)
+        self._quota = ConnectionQuota(connection_quota)
         self._server: Any = None
         self._open_calls = 0
         self._no_calls = asyncio.Event()
@@ -105,13 +116,21 @@ class CogRpcServer:
 
     @classmethod
     def for_courier(
-        cls, service: CogRpcService, listen: str, *, tls: tuple[bytes, bytes] | None = None
+        cls,
+        service: CogRpcService,
+        listen: str,
+        *,
+        tls: tuple[bytes, bytes] | None = None,
+        room: int | None = None,
     ) -> Self:
-        """Return a server with a courier's manners (rules §6)."""
+        """Return a server with a courier's manners (rules §6); ``room`` is what the courier holds in all."""
+        quota = limits.COURIER_CONNECTION_QUOTA
         return cls(
             service,
             listen,
             tls=tls,
+            spare_near=False,
+            connection_quota=quota if room is None else room // limits.COURIER_CONNECTION_SHARE,
             wait_for_acks=True,
             out_of_time=OutOfTime.OK,
             refusals=Refusals.INVALID_ARGUMENT,
@@ -197,6 +216,8 @@ class CogRpcServer:
             ("grpc.max_metadata_size", limits.MAX_METADATA_SOFT),
             ("grpc.absolute_max_metadata_size", limits.MAX_METADATA),
             ("grpc.max_concurrent_streams", limits.CALLS_PER_CONNECTION),
+            ("grpc.max_allowed_incoming_connections", self._limits.connections),
+            ("grpc.server_handshake_timeout_ms", _milliseconds(self._limits.handshake)),
             ("grpc.max_connection_age_ms", _milliseconds(self._limits.connection_age)),
             ("grpc.max_connection_age_grace_ms", _milliseconds(self._limits.connection_grace)),
             ("grpc.max_connection_idle_ms", _milliseconds(self._limits.connection_idle)),
@@ -208,7 +229,13 @@ class CogRpcServer:
         ]
 
     async def _deliver_cargo(self, _requests: object, context: ServerContext) -> None:
-        call = DeliverCall(self._service, context, refusals=self._refusals, ack_hold=self._limits.ack_hold)
+        call = DeliverCall(
+            self._service,
+            context,
+            refusals=self._refusals,
+            ack_hold=self._limits.ack_hold,
+            quota=self._quota,
+        )
         await self._guard(context, call.run)
 
     async def _collect_cargo(self, _requests: object, context: ServerContext) -> None:
@@ -226,10 +253,14 @@ class CogRpcServer:
 
     async def _guard(self, context: ServerContext, run: Callable[[], Awaitable[None]]) -> None:
         """Run a call and turn whatever it raises into a status: no call may harm another."""
-        if self._open_calls >= self._limits.calls:
-            context.set_code(grpc.StatusCode.UNAVAILABLE)
-            context.set_details("The server has too many calls in progress")
-            return
+        with self._peers.one_more(address_of(context.peer())) as within_bounds:
+            if not within_bounds or self._open_calls >= self._limits.calls:
+                context.set_code(grpc.StatusCode.UNAVAILABLE)
+                context.set_details("The server has too many calls in progress")
+                return
+            await self._run(context, run)
+
+    async def _run(self, context: ServerContext, run: Callable[[], Awaitable[None]]) -> None:
         self._open_calls += 1
         self._no_calls.clear()
         try:

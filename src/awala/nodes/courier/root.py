@@ -48,7 +48,10 @@ async def run_courier(config: CourierConfig, clock: Clock | None = None) -> Asyn
         open_courier(config.storage, clock=clock, connect=network.connect_cogrpc) as node,
         in_background(node.run()),
         CogRpcServer.for_courier(
-            node.door, config.cogrpc.listen, tls=given or _certificate(config, clock)
+            node.door,
+            config.cogrpc.listen,
+            tls=given or _certificate(config, clock),
+            room=config.storage.quota,
         ) as server,
         in_background(*(() if given else (supervised(lambda: _renew(server, config, clock), clock),))),
     ):
