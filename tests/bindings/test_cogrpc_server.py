@@ -243,15 +243,80 @@ async def test_a_certificate_can_be_replaced_while_the_server_runs():
         with pytest.raises(ProtocolError):
             await CogRpcClient.for_courier("127.0.0.1", port)
 
-        server.replace_certificate(*tls("127.0.0.1"))
+        await server.replace_certificate(*tls("127.0.0.1"))
 
+        assert port_of(server) == port
         async with await CogRpcClient.for_courier("127.0.0.1", port) as client:
             assert await deliver_one(client) == ["id-0"]
 
 
-def test_a_plain_server_has_no_certificate_to_replace():
+async def test_a_call_goes_on_while_the_certificate_is_replaced():
+    service = Service()
+    async with (
+        courier_server(service, tls=tls("127.0.0.1")) as server,
+        await CogRpcClient.for_courier("127.0.0.1", port_of(server)) as client,
+    ):
+        go_on = asyncio.Event()
+
+        async def cargoes():
+            yield outgoing(2)[0]
+            await go_on.wait()
+            yield outgoing(2)[1]
+
+        delivering = client.deliver(cargoes())
+        assert await anext(delivering) == "id-0"
+        await server.replace_certificate(*tls("127.0.0.1"))
+        async with await CogRpcClient.for_courier("127.0.0.1", port_of(server)) as other:
+            assert await deliver_one(other) == ["id-0"]
+        go_on.set()
+        assert await anext(delivering) == "id-1"
+        await delivering.aclose()
+
+
+async def test_a_call_of_before_the_replacement_does_not_hold_up_the_end():
+    service = Service()
+    async with asyncio.timeout(8):
+        async with courier_server(service, tls=tls("127.0.0.1")) as server:
+            client = await CogRpcClient.for_courier("127.0.0.1", port_of(server))
+
+            async def cargoes():
+                yield outgoing(1)[0]
+                await asyncio.Event().wait()
+
+            delivering = client.deliver(cargoes())
+            assert await anext(delivering) == "id-0"
+            await server.replace_certificate(*tls("127.0.0.1"))
+        assert server.open_calls == 0
+        await client.close()
+
+
+async def test_certificates_are_replaced_under_a_flood_of_handshakes():
+    async with courier_server(Service(), tls=tls("127.0.0.1")) as server:
+        port = port_of(server)
+        flooding = True
+
+        async def flood() -> None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            while flooding:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+                    writer.transport.abort()
+
+        floods = [asyncio.create_task(flood()) for _ in range(8)]
+        for _ in range(10):
+            await server.replace_certificate(*tls("127.0.0.1"))
+            await asyncio.sleep(0.02)
+        flooding = False
+        await asyncio.gather(*floods)
+        async with await CogRpcClient.for_courier("127.0.0.1", port) as client:
+            assert await deliver_one(client) == ["id-0"]
+
+
+async def test_a_plain_server_has_no_certificate_to_replace():
     with pytest.raises(ConfigurationError):
-        gateway_server(Service()).replace_certificate(*tls("127.0.0.1"))
+        await gateway_server(Service()).replace_certificate(*tls("127.0.0.1"))
 
 
 @pytest.mark.parametrize("pair", [(b"no certificate", b"no key"), (b"", b"")])
@@ -259,16 +324,6 @@ async def test_refuses_what_is_no_certificate(pair):
     with pytest.raises(ConfigurationError):
         async with courier_server(Service(), tls=pair):
             pass
-
-
-def test_grpc_is_given_another_certificate_only_once():
-    server = courier_server(Service(), tls=tls("192.168.43.1"))
-    assert server._take_replacement() is None
-
-    server.replace_certificate(*tls("127.0.0.1"))
-
-    assert server._take_replacement() is not None
-    assert server._take_replacement() is None
 
 
 async def test_connections_without_a_handshake_come_and_go():

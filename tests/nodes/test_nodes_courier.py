@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from awala.base.errors import StorageFullError
+from awala.base.errors import ConfigurationError, StorageFullError
 from awala.bindings.cogrpc import Fulfilled
 from awala.bindings.errors import (
     MalformedRequest,
@@ -20,6 +20,7 @@ from awala.bindings.errors import (
 )
 from awala.messages import Cargo, CargoCollectionAuthorization, InvalidMessageError, MessageError, Recipient
 from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
+from awala.nodes.courier import root as courier_root
 from awala.nodes.courier import trip
 from awala.nodes.courier.node import Courier, open_courier
 from awala.nodes.courier.root import CourierConfig
@@ -504,3 +505,25 @@ class TestVisit:
 def test_nothing_lets_the_pause_be_configured(kind):
     assert not [name for name in inspect.signature(kind).parameters if "pause" in name]
     assert (trip.PAUSE_SECONDS, visit.PAUSE_SECONDS) == (5.0, 5.0)
+
+
+@pytest.mark.rule("10.6")
+async def test_a_certificate_that_cannot_be_shown_yet_is_shown_soon(tmp_path):
+    clock, times = FakeClock(), []
+
+    class Server:
+        async def replace_certificate(self, certificate, key):
+            assert (b"CERTIFICATE" in certificate, b"KEY" in key) == (True, True)
+            times.append(clock.now())
+            if len(times) == 1:
+                raise ConfigurationError("the port is taken")
+
+    config = CourierConfig(storage=StorageConfig(directory=tmp_path))
+    async with running(courier_root._renew(Server(), config, clock)):
+        await clock.advance(6 * 3600)
+        assert len(times) == 1
+        await clock.advance(1)
+        assert len(times) == 2
+        await clock.advance(6 * 3600)
+
+    assert len(times) == 3

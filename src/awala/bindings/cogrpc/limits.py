@@ -53,6 +53,9 @@ COURIER_CONNECTION_QUOTA: Final = 1024 * 1024 * 1024
 COUNTED_CONNECTIONS: Final = 4096
 """Connections whose octets are remembered; the one that brought nothing for longest is forgotten first."""
 
+PORT_PATIENCE: Final = 5.0
+"""Seconds that a server which begins anew waits for its own port."""
+
 CONNECTION_AGE: Final = 15 * 60.0
 """Seconds after which a connection is asked to end."""
 

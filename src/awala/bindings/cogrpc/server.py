@@ -33,6 +33,7 @@ SERVICE_NAMES: Final = ("relaynet.cogrpc.CargoRelay", "awala.cogrpc.CargoRelay")
 """What is deployed, and what RS-008 says (rules §1)."""
 
 _STOP_WAIT: Final = 5.0
+_PORT_RETRY: Final = 0.02  # seconds between attempts at a port that is about to be free
 _IDENTITY_ONLY: Final = 1
 
 
@@ -84,8 +85,7 @@ class CogRpcServer:
     ) -> None:
         self._service = service
         self._host, self._port = split_address(listen)
-        self._certificate = None if tls is None else _certificate_configuration(*tls)
-        self._replacement: Any = None
+        self._certificate = None if tls is None else _credentials(*tls)
         self._refusals = refusals
         self._limits = server_limits or ServerLimits()
         self._rules = CollectionRules(
@@ -96,6 +96,8 @@ class CogRpcServer:
         self._peers = PeerBound(self._limits.peer_calls, spare_near=spare_near)
         self._quota = ConnectionQuota(connection_quota)
         self._server: Any = None
+        self._endings: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[Any]] = set()
         self._open_calls = 0
         self._no_calls = asyncio.Event()
         self._no_calls.set()
@@ -146,44 +148,58 @@ class CogRpcServer:
         """How many calls are in progress."""
         return self._open_calls
 
-    def replace_certificate(self, certificate: bytes, key: bytes) -> None:
-        """Present another certificate (both PEM) from the next connection on; calls in progress go on.
+    async def replace_certificate(self, certificate: bytes, key: bytes) -> None:
+        """Present another certificate (both PEM) from now on; calls in progress go on for their grace.
+
+        The server begins anew on its port, which refuses connections for a moment: gRPC could take another
+        certificate by itself, but frees the former one under handshakes in progress (decision 35).
 
         Raises:
-            ConfigurationError: the server was started without TLS.
+            ConfigurationError: the server was started without TLS, this is no certificate, or the port was
+                taken meanwhile; then nobody listens until this is called again.
         """
         if self._certificate is None:
             raise ConfigurationError(
                 "This CogRPC server runs without TLS, so its certificate cannot be replaced"
             )
-        self._replacement = _certificate_configuration(certificate, key)
-
-    def _take_replacement(self) -> Any:
-        """Return the certificate to present from now on if it was replaced, otherwise None.
-
-        gRPC asks for each connection. Whatever it is given it installs anew, under the handshakes that are
-        in progress: many connections at once would crash it if it were always given the same.
-        """
-        replacement, self._replacement = self._replacement, None
-        return replacement
+        self._certificate = _credentials(certificate, key)
+        ending = asyncio.create_task(self._server.stop(limits.CONNECTION_GRACE))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        await self._listen(patience=limits.PORT_PATIENCE)
 
     async def __aenter__(self) -> Self:
-        self._server = grpc.aio.server(options=self._options())
+        await self._listen(patience=0)
+        return self
+
+    async def _listen(self, *, patience: float) -> None:
+        """Serve on the port; wait up to ``patience`` seconds until a former server has left it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while True:
+            self._server = self._make_server()
+            try:
+                self._port = self._bind()
+                await self._server.start()
+            except RuntimeError as error:
+                if loop.time() >= deadline:
+                    raise ConfigurationError(
+                        f"Cannot listen for CogRPC on port {self._port}: is it taken?"
+                    ) from error
+                await asyncio.sleep(_PORT_RETRY)
+            else:
+                return
+
+    def _make_server(self) -> Any:
+        server = grpc.aio.server(options=self._options())
         handlers = {
             "DeliverCargo": grpc.stream_stream_rpc_method_handler(self._deliver_cargo),
             "CollectCargo": grpc.stream_stream_rpc_method_handler(self._collect_cargo),
         }
-        self._server.add_generic_rpc_handlers(
+        server.add_generic_rpc_handlers(
             tuple(grpc.method_handlers_generic_handler(name, handlers) for name in SERVICE_NAMES)
         )
-        try:
-            self._port = self._bind()
-            await self._server.start()
-        except RuntimeError as error:
-            raise ConfigurationError(
-                f"Cannot listen for CogRPC on port {self._port}: is it taken?"
-            ) from error
-        return self
+        return server
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -196,6 +212,11 @@ class CogRpcServer:
         Returns when every call has been finished with its service, within a bound.
         """
         await self._server.stop(grace)
+        for ending in tuple(self._endings):  # former servers, with a grace of their own
+            await asyncio.wait((ending,), timeout=grace)
+        if self._endings:
+            for call in tuple(self._calls):
+                call.cancel()
         try:
             async with asyncio.timeout(_STOP_WAIT):
                 await self._no_calls.wait()
@@ -205,8 +226,7 @@ class CogRpcServer:
     def _bind(self) -> int:
         if self._certificate is None:
             return int(self._server.add_insecure_port(self.address))
-        credentials = grpc.dynamic_ssl_server_credentials(self._certificate, self._take_replacement)
-        return int(self._server.add_secure_port(self.address, credentials))
+        return int(self._server.add_secure_port(self.address, self._certificate))
 
     def _options(self) -> list[tuple[str, int]]:
         return [
@@ -261,6 +281,9 @@ class CogRpcServer:
             await self._run(context, run)
 
     async def _run(self, context: ServerContext, run: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has one
+        self._calls.add(task)
         self._open_calls += 1
         self._no_calls.clear()
         try:
@@ -275,13 +298,14 @@ class CogRpcServer:
             context.set_code(status.code)
             context.set_details(status.details)
         finally:
+            self._calls.discard(task)
             self._open_calls -= 1
             if self._open_calls == 0:
                 self._no_calls.set()
 
 
-def _certificate_configuration(certificate: bytes, key: bytes) -> Any:
-    return grpc.ssl_server_certificate_configuration([(key, certificate)])
+def _credentials(certificate: bytes, key: bytes) -> Any:
+    return grpc.ssl_server_credentials([(key, certificate)])
 
 
 def _milliseconds(seconds: float) -> int:
