@@ -56,6 +56,7 @@ async def listener():
         yield server.sockets[0].getsockname()[1]
 
 
+@pytest.mark.rule("10.4")
 async def test_connects_without_delay_to_a_checked_address(listener):
     with await dialler("127.0.0.1").connect("host.test", listener) as sock:
         assert sock.getpeername() == ("127.0.0.1", listener)

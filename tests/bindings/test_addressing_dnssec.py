@@ -65,6 +65,7 @@ def zones():
     return SignedZones(RECORDS, now=NOW)
 
 
+@pytest.mark.rule("10.2")
 async def test_proves_a_signed_set_from_the_root(zones):
     proven = await prove(zones)
     assert proven.rrset[0].port == 443
@@ -94,12 +95,14 @@ async def test_refuses_a_chain_that_ends_beside_the_anchor(zones):
         await prove(zones, anchors=anchors)
 
 
+@pytest.mark.rule("10.2")
 @pytest.mark.parametrize("rdtype", ["SRV", "DS", "DNSKEY"])
 async def test_refuses_unsigned_answers(zones, rdtype):
     with pytest.raises(InsecureAnswer):
         await prove(zones, tamper=replacing(dns.rdatatype.from_text(rdtype), without_signatures))
 
 
+@pytest.mark.rule("10.2")
 @pytest.mark.parametrize("rdtype", ["SRV", "DS", "DNSKEY"])
 async def test_refuses_missing_records(zones, rdtype):
     with pytest.raises(InsecureAnswer):
@@ -252,6 +255,7 @@ async def test_refuses_an_insecure_delegation():
         await prove(zones)
 
 
+@pytest.mark.rule("10.2")
 async def test_tries_no_more_signatures_than_the_cap(zones):
     def flood(answer):
         rrset = find(answer, SRV)
@@ -273,6 +277,7 @@ async def test_passes_over_bad_signatures_within_the_cap(zones):
     await prove(zones, tamper=replacing(SRV, spoil))
 
 
+@pytest.mark.rule("10.2")
 @pytest.mark.parametrize("rdtype", [dns.rdatatype.DNSKEY, dns.rdatatype.DS])
 async def test_tries_no_more_keys_than_the_cap(zones, rdtype):
     texts = {

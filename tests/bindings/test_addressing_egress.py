@@ -7,6 +7,7 @@ from awala.base.errors import ConfigurationError
 from awala.bindings.addressing import EgressPolicy, ForbiddenAddressError
 
 
+@pytest.mark.rule("10.4")
 @pytest.mark.parametrize(
     "address",
     [
@@ -88,6 +89,7 @@ def test_permits_public_addresses(address):
     assert EgressPolicy().permits(address)
 
 
+@pytest.mark.rule("10.4")
 def test_opens_the_ranges_that_are_configured_and_no_others():
     policy = EgressPolicy(["127.0.0.0/8", "fd00::/8", "10.1.2.3"])
     assert policy.permits("127.0.0.5")

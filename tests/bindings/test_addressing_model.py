@@ -83,6 +83,7 @@ records = st.lists(
 )
 
 
+@pytest.mark.rule("10.1")
 @given(records, st.integers())
 def test_orders_all_records_by_priority_and_loses_none(given_records, seed):
     ordered = order(given_records, Random(seed))
@@ -97,6 +98,7 @@ def test_orders_all_records_by_priority_and_loses_none(given_records, seed):
         assert all(one <= other for one, other in pairwise(priorities))
 
 
+@pytest.mark.rule("10.1")
 def test_draws_in_proportion_to_the_weights():
     given_records = [ServiceRecord(1, weight, Target(str(weight), 1)) for weight in (0, 10, 30)]
     random = Random(1)

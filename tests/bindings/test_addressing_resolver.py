@@ -40,6 +40,7 @@ async def locate(resolver, address="igw.demo.test"):
     return await resolver.locate(address, Service.GATEWAY_SYNC)
 
 
+@pytest.mark.rule("10.1")
 @BOTH
 async def test_locates_a_service_in_the_order_of_priorities(validation):
     async with network(RECORDS) as net, net.resolver(validation) as resolver:
@@ -55,6 +56,7 @@ async def test_gives_the_addresses_of_a_host(validation):
         assert sorted(await resolver.addresses("poweb.igw.demo.test")) == ["127.0.0.1", "127.0.0.2", "::1"]
 
 
+@pytest.mark.rule("10.1")
 @pytest.mark.parametrize(
     ("validation", "error"), [(Validation.AD, NotFound), (Validation.LOCAL, InsecureAnswer)]
 )
@@ -221,6 +223,7 @@ async def test_one_family_suffices_when_the_other_cannot_be_asked():
             await resolver.addresses("six.test")
 
 
+@pytest.mark.rule("10.2")
 async def test_takes_no_answer_without_the_ad_flag():
     def tamper(answer):
         answer.flags &= ~dns.flags.AD
@@ -233,6 +236,7 @@ async def test_takes_no_answer_without_the_ad_flag():
         assert await resolver.addresses("poweb.igw.demo.test")
 
 
+@pytest.mark.rule("10.2")
 async def test_local_validation_does_not_need_the_ad_flag():
     def tamper(answer):
         answer.flags &= ~dns.flags.AD
@@ -333,6 +337,7 @@ async def test_a_resolver_with_a_foreign_certificate_is_not_asked():
         assert net.doh.queries == []
 
 
+@pytest.mark.rule("10.2")
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1/dns-query", "ftp://x", "https://", "https://[", "https://a:b", "nonsense"]
 )

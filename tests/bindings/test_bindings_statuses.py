@@ -46,6 +46,7 @@ def test_a_protocol_without_credentials_knows_no_401():
     assert type(error_for(401, None, NOW, peer="moon", refused={422})) is ServerError
 
 
+@pytest.mark.rule("9.3")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [

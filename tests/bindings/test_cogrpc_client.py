@@ -57,6 +57,7 @@ async def deliver_one(client: CogRpcClient) -> list[str]:
     return [delivery_id async for delivery_id in client.deliver(stream(outgoing(1)))]
 
 
+@pytest.mark.rule("10.3", "10.4")
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
 async def test_dials_the_given_addresses_and_verifies_the_name(public_tls, addresses):
     root, leaf, key = public_tls

@@ -139,6 +139,7 @@ async def test_anything_but_one_well_formed_cca_counts_as_none(metadata):
     assert service.collection.finishes == []
 
 
+@pytest.mark.rule("6.1")
 @pytest.mark.parametrize(
     ("raised", "error"),
     [
@@ -189,6 +190,7 @@ async def test_a_delivery_that_cannot_be_read_is_the_peers_fault():
             await collected(client)
 
 
+@pytest.mark.rule("6.10")
 async def test_a_cca_that_deployed_servers_have_no_room_for_is_not_sent():
     service = Service()
     async with gateway_server(service) as server, plain_client(server) as client:
@@ -234,6 +236,7 @@ async def test_a_courier_waits_for_acknowledgements_within_a_bound():
     assert service.collection.finishes == [True]
 
 
+@pytest.mark.rule("6.2")
 async def test_a_courier_stops_waiting_for_acknowledgements_before_the_deadline():
     service = Service(Collection(outgoing(1)))
     async with (
@@ -335,6 +338,7 @@ async def test_cargo_that_breaks_a_limit_fails_the_call_not_the_server():
         assert len(await collected(client)) == 1
 
 
+@pytest.mark.rule("6.2")
 @pytest.mark.parametrize(
     ("make_server", "code"),
     [(gateway_server, grpc.StatusCode.UNAVAILABLE), (courier_server, grpc.StatusCode.OK)],
@@ -367,6 +371,7 @@ async def test_a_client_that_does_not_read_is_not_buffered_for():
     assert service.collection.finishes == [False]
 
 
+@pytest.mark.rule("6.1")
 @SERVERS
 async def test_a_cut_in_mid_stream_frees_the_cca(make_server, caplog):
     service = Service(Collection(outgoing(40, 4_000_000)))
@@ -378,6 +383,7 @@ async def test_a_cut_in_mid_stream_frees_the_cca(make_server, caplog):
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.rule("6.1")
 @SERVERS
 async def test_a_cut_with_acknowledgements_outstanding_frees_the_cca(make_server):
     service = Service(Collection(outgoing(2)))

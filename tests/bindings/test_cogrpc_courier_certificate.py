@@ -17,6 +17,7 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 ADDRESSES = [ip_address("192.168.43.1"), ip_address("fd00::1"), ip_address("fe80::1%wlan0")]
 
 
+@pytest.mark.rule("10.6")
 def test_is_valid_from_two_hours_ago_for_a_day_from_now():
     made = make_courier_certificate(ADDRESSES, now=NOW)
     certificate = x509.load_pem_x509_certificate(made.certificate)
@@ -25,6 +26,7 @@ def test_is_valid_from_two_hours_ago_for_a_day_from_now():
     assert certificate.not_valid_after_utc == NOW + timedelta(hours=24) == made.not_after
 
 
+@pytest.mark.rule("10.6")
 def test_names_every_address_without_its_zone():
     made = make_courier_certificate(ADDRESSES, now=NOW)
     certificate = x509.load_pem_x509_certificate(made.certificate)
@@ -34,6 +36,7 @@ def test_names_every_address_without_its_zone():
     assert certificate.subject.rfc4514_string() == "CN=192.168.43.1"
 
 
+@pytest.mark.rule("10.6")
 def test_is_signed_by_its_own_key():
     made = make_courier_certificate(ADDRESSES, now=NOW)
     certificate = x509.load_pem_x509_certificate(made.certificate)

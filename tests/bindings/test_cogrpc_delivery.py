@@ -82,6 +82,7 @@ async def test_serves_both_names(path):
         assert await read_ids(call) == ["a"]
 
 
+@pytest.mark.rule("6.5")
 async def test_holds_an_acknowledgement_until_the_next_cargo_is_there():
     service = Service()
     server_limits = ServerLimits(ack_hold=60)
@@ -102,6 +103,7 @@ async def test_holds_an_acknowledgement_until_the_next_cargo_is_there():
         assert await read_ids(call) == ["b"]
 
 
+@pytest.mark.rule("6.5")
 async def test_acknowledges_after_the_hold_when_no_other_cargo_comes():
     async with gateway_server(Service()) as server, raw_call(server, "DeliverCargo") as call:
         await call.write(delivery("a"))
@@ -133,6 +135,7 @@ async def test_acknowledges_only_after_the_service_has_it():
         assert await reading == ack("a")
 
 
+@pytest.mark.rule("6.6")
 @pytest.mark.parametrize("refusal", [MalformedRequest("bad"), Forbidden("bad"), Unprocessable("bad")])
 async def test_a_gateway_acknowledges_and_drops_what_it_refuses(refusal):
     service = Service()
@@ -145,6 +148,7 @@ async def test_a_gateway_acknowledges_and_drops_what_it_refuses(refusal):
     assert service.delivered == [cargoes[0].cargo, cargoes[2].cargo]
 
 
+@pytest.mark.rule("6.6")
 @pytest.mark.parametrize(
     ("refusal", "error"),
     [

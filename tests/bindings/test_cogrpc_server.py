@@ -11,15 +11,18 @@ from ipaddress import ip_address
 import grpc
 import pytest
 
-from awala.base.errors import ConfigurationError
+from awala.base.errors import ConfigurationError, StorageFullError
 from awala.bindings.cogrpc import (
     CogRpcClient,
     CogRpcServer,
     OutOfTime,
+    PeerFullError,
     Refusals,
     ServerLimits,
     make_courier_certificate,
 )
+from awala.bindings.cogrpc.messages import CargoDelivery
+from awala.bindings.cogrpc.quota import ConnectionQuota, address_of
 from awala.bindings.errors import ProtocolError, UnreachableError
 from helpers.cogrpc import (
     Collection,
@@ -46,6 +49,7 @@ async def deliver_one(client) -> list[str]:
     return [delivery_id async for delivery_id in client.deliver(stream(outgoing(1)))]
 
 
+@pytest.mark.rule("6.2", "6.6")
 def test_each_kind_of_node_has_its_manners():
     gateway = CogRpcServer.for_internet_gateway(Service(), "127.0.0.1:0")
     courier = CogRpcServer.for_courier(Service(), "127.0.0.1:0")
@@ -68,6 +72,7 @@ async def test_refuses_a_port_that_is_taken():
                 pass
 
 
+@pytest.mark.rule("6.10")
 async def test_metadata_of_eight_thousand_octets_is_accepted():
     service = Service()
     cca = bytes(5500)
@@ -80,6 +85,7 @@ async def test_metadata_of_eight_thousand_octets_is_accepted():
     assert service.ccas == [cca] * 5
 
 
+@pytest.mark.rule("6.10")
 async def test_metadata_above_the_absolute_limit_is_refused():
     service = Service()
     metadata = (("authorization", "Relaynet-CCA " + "A" * 17_000),)
@@ -237,15 +243,80 @@ async def test_a_certificate_can_be_replaced_while_the_server_runs():
         with pytest.raises(ProtocolError):
             await CogRpcClient.for_courier("127.0.0.1", port)
 
-        server.replace_certificate(*tls("127.0.0.1"))
+        await server.replace_certificate(*tls("127.0.0.1"))
 
+        assert port_of(server) == port
         async with await CogRpcClient.for_courier("127.0.0.1", port) as client:
             assert await deliver_one(client) == ["id-0"]
 
 
-def test_a_plain_server_has_no_certificate_to_replace():
+async def test_a_call_goes_on_while_the_certificate_is_replaced():
+    service = Service()
+    async with (
+        courier_server(service, tls=tls("127.0.0.1")) as server,
+        await CogRpcClient.for_courier("127.0.0.1", port_of(server)) as client,
+    ):
+        go_on = asyncio.Event()
+
+        async def cargoes():
+            yield outgoing(2)[0]
+            await go_on.wait()
+            yield outgoing(2)[1]
+
+        delivering = client.deliver(cargoes())
+        assert await anext(delivering) == "id-0"
+        await server.replace_certificate(*tls("127.0.0.1"))
+        async with await CogRpcClient.for_courier("127.0.0.1", port_of(server)) as other:
+            assert await deliver_one(other) == ["id-0"]
+        go_on.set()
+        assert await anext(delivering) == "id-1"
+        await delivering.aclose()
+
+
+async def test_a_call_of_before_the_replacement_does_not_hold_up_the_end():
+    service = Service()
+    async with asyncio.timeout(8):
+        async with courier_server(service, tls=tls("127.0.0.1")) as server:
+            client = await CogRpcClient.for_courier("127.0.0.1", port_of(server))
+
+            async def cargoes():
+                yield outgoing(1)[0]
+                await asyncio.Event().wait()
+
+            delivering = client.deliver(cargoes())
+            assert await anext(delivering) == "id-0"
+            await server.replace_certificate(*tls("127.0.0.1"))
+        assert server.open_calls == 0
+        await client.close()
+
+
+async def test_certificates_are_replaced_under_a_flood_of_handshakes():
+    async with courier_server(Service(), tls=tls("127.0.0.1")) as server:
+        port = port_of(server)
+        flooding = True
+
+        async def flood() -> None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            while flooding:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+                    writer.transport.abort()
+
+        floods = [asyncio.create_task(flood()) for _ in range(8)]
+        for _ in range(10):
+            await server.replace_certificate(*tls("127.0.0.1"))
+            await asyncio.sleep(0.02)
+        flooding = False
+        await asyncio.gather(*floods)
+        async with await CogRpcClient.for_courier("127.0.0.1", port) as client:
+            assert await deliver_one(client) == ["id-0"]
+
+
+async def test_a_plain_server_has_no_certificate_to_replace():
     with pytest.raises(ConfigurationError):
-        gateway_server(Service()).replace_certificate(*tls("127.0.0.1"))
+        await gateway_server(Service()).replace_certificate(*tls("127.0.0.1"))
 
 
 @pytest.mark.parametrize("pair", [(b"no certificate", b"no key"), (b"", b"")])
@@ -253,16 +324,6 @@ async def test_refuses_what_is_no_certificate(pair):
     with pytest.raises(ConfigurationError):
         async with courier_server(Service(), tls=pair):
             pass
-
-
-def test_grpc_is_given_another_certificate_only_once():
-    server = courier_server(Service(), tls=tls("192.168.43.1"))
-    assert server._take_replacement() is None
-
-    server.replace_certificate(*tls("127.0.0.1"))
-
-    assert server._take_replacement() is not None
-    assert server._take_replacement() is None
 
 
 async def test_connections_without_a_handshake_come_and_go():
@@ -274,3 +335,94 @@ async def test_connections_without_a_handshake_come_and_go():
                 writer.transport.abort()
         async with await CogRpcClient.for_courier("127.0.0.1", port) as client:
             assert await deliver_one(client) == ["id-0"]
+
+
+async def test_one_address_has_only_so_many_calls():
+    service = Service()
+    limits = ServerLimits(peer_calls=1)
+    async with (
+        courier_server(service, spare_near=False, server_limits=limits) as server,
+        raw_call(server, "DeliverCargo") as call,
+    ):
+        await call.write(CargoDelivery("id", b"cargo").serialize())
+        await call.read()
+        with pytest.raises(UnreachableError):
+            await deliver_one(plain_client(server))
+
+
+async def test_calls_that_a_proxy_brings_count_all_together_only():
+    service = Service()
+    async with (
+        courier_server(service, server_limits=ServerLimits(peer_calls=1)) as server,
+        raw_call(server, "DeliverCargo") as call,
+    ):
+        await call.write(CargoDelivery("id", b"cargo").serialize())
+        await call.read()
+        assert await deliver_one(plain_client(server)) == ["id-0"]
+
+
+async def test_there_are_only_so_many_connections():
+    async with (
+        courier_server(Service(), server_limits=ServerLimits(connections=1)) as server,
+        raw_call(server, "DeliverCargo") as call,
+    ):
+        await call.write(CargoDelivery("id", b"cargo").serialize())
+        await call.read()
+        with pytest.raises(UnreachableError):
+            await deliver_one(plain_client(server))
+
+
+async def test_a_connection_that_begins_nothing_is_closed():
+    limits = ServerLimits(handshake=0.2, connection_idle=60)
+    async with courier_server(Service(), tls=tls("127.0.0.1"), server_limits=limits) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        async with asyncio.timeout(3):
+            assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.rule("11.5")
+async def test_a_connection_brings_no_more_than_its_part_and_the_next_one_goes_on():
+    service = Service()
+    async with courier_server(service, connection_quota=250) as server:
+        async with plain_client(server) as client:
+            delivering = client.deliver(stream(outgoing(5)))
+            acknowledged = [await anext(delivering), await anext(delivering)]
+            with pytest.raises(PeerFullError):
+                await anext(delivering)
+            with pytest.raises(PeerFullError):
+                await deliver_one(client)
+        async with plain_client(server) as client:
+            assert await deliver_one(client) == ["id-0"]
+
+    assert acknowledged == ["id-0", "id-1"]
+    assert len(service.delivered) == 3
+
+
+def test_a_couriers_connection_gets_a_quarter_of_its_room():
+    assert CogRpcServer.for_courier(Service(), "127.0.0.1:0", room=400)._quota._limit == 100
+    assert CogRpcServer.for_internet_gateway(Service(), "127.0.0.1:0")._quota._limit is None
+
+
+def test_connections_are_remembered_within_a_bound():
+    quota = ConnectionQuota(10, remembered=2)
+    for connection in "abc":
+        quota.note(connection, 10)
+
+    quota.check("a", 10)
+    for connection in "bc":
+        with pytest.raises(StorageFullError):
+            quota.check(connection, 1)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.168.43.7:5000", "192.168.43.7"),
+        ("ipv6:%5B2a00::1%5D:5000", "2a00::1"),
+        ("ipv6:[::1]:5000", "::1"),
+        ("unix:", None),
+    ],
+)
+def test_reads_grpcs_names_of_peers(peer, address):
+    assert address_of(peer) == address

@@ -137,6 +137,7 @@ async def test_a_server_with_too_many_large_parcels_asks_to_come_back():
         assert caught.value.status == 503
 
 
+@pytest.mark.rule("9.1", "9.3")
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -155,6 +156,7 @@ async def test_maps_the_answers_of_peers(status, kind):
         assert caught.value.status == status
 
 
+@pytest.mark.rule("9.3")
 async def test_honours_a_retry_after_date_by_its_clock():
     clock = FakeClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
     response = Response(503, b"", headers={"Retry-After": "Thu, 15 Jan 2026 12:05:00 GMT"})
@@ -178,6 +180,7 @@ async def test_uses_one_connection_for_several_parcels():
         assert len(connections) == 1
 
 
+@pytest.mark.rule("10.3")
 async def test_sends_the_name_as_host_and_no_word_about_the_software():
     seen = {}
 
@@ -217,6 +220,7 @@ async def test_repeats_the_parcel_where_a_redirect_leads(status):
         assert inbox.parcels == [b"x" * 100_000]
 
 
+@pytest.mark.rule("9.4")
 @pytest.mark.parametrize(("redirects", "delivered"), [(3, True), (4, False)])
 async def test_follows_three_redirects_and_no_more(redirects, delivered):
     inbox = Inbox()
@@ -240,6 +244,7 @@ async def test_follows_three_redirects_and_no_more(redirects, delivered):
         assert bool(inbox.parcels) == delivered
 
 
+@pytest.mark.rule("9.4")
 @pytest.mark.parametrize(
     "location",
     [
@@ -260,6 +265,7 @@ async def test_refuses_redirects_to_anything_but_https(location):
             await client.deliver(ADDRESS, b"x")
 
 
+@pytest.mark.rule("10.4")
 @pytest.mark.parametrize(
     "host", ["127.0.0.2", "[::1]", "[::ffff:127.0.0.2]", "inside.test", "169.254.169.254"]
 )
@@ -283,6 +289,7 @@ async def test_checks_addresses_on_every_redirect_by_rules_10(host):
         assert inbox.parcels == []
 
 
+@pytest.mark.rule("10.4")
 async def test_an_address_inside_our_network_is_not_contacted():
     inbox = Inbox()
     async with serve(pohttp_app(inbox), "127.0.0.1:0", tls=SERVER_TLS) as server:
@@ -297,6 +304,7 @@ async def test_an_address_inside_our_network_is_not_contacted():
     assert inbox.parcels == []
 
 
+@pytest.mark.rule("10.1")
 async def test_goes_to_the_next_target_when_one_cannot_be_reached():
     inbox = Inbox()
     async with serve(pohttp_app(inbox), "127.0.0.1:0", tls=SERVER_TLS) as server:
@@ -417,6 +425,7 @@ async def test_an_endless_answer_is_not_read_to_its_end():
         await client.deliver(ADDRESS, b"x")
 
 
+@pytest.mark.rule("10.5")
 async def test_fetches_connection_params():
     async with peer(pohttp_app(Inbox(), lambda: b"params")) as (client, _):
         assert await client.fetch_connection_params(ADDRESS) == b"params"

@@ -16,6 +16,7 @@ def test_any_2xx_is_success(status):
     assert problem_of(status, None, NOW) is None
 
 
+@pytest.mark.rule("9.1")
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -33,6 +34,7 @@ def test_final_answers_by_rules_9(status, kind):
     assert not problem.retryable
 
 
+@pytest.mark.rule("9.1", "9.3")
 @pytest.mark.parametrize(
     "status",
     [s for s in range(100, 600) if not 200 <= s < 300 and s not in (400, 403, 413, 415, 422)],

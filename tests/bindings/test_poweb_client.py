@@ -151,6 +151,7 @@ async def test_takes_any_success_for_a_parcel(status):
         await poweb.deliver(b"parcel", GOOD_COUNTERSIGNATURE)
 
 
+@pytest.mark.rule("9.2")
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -295,6 +296,7 @@ async def test_uses_a_connection_again_and_replaces_one_that_was_closed(gateway)
     assert dialler.asked == [("localhost", 13276)] * 2
 
 
+@pytest.mark.rule("10.3")
 async def test_speaks_tls_with_the_name_of_the_target_and_dials_where_it_is_told_to(gateway, tmp_path):
     server_tls, client_tls = tls_contexts("gw.example", tmp_path)
     app = poweb_app(gateway, allowed_hosts=["gw.example"])

@@ -69,6 +69,14 @@ async def close_code(socket):
     return socket.close_code
 
 
+@pytest.mark.rule("8.5")
+async def test_compression_is_not_agreed_to(server):
+    url = f"ws://{server.address}/v1/parcel-collection"
+    async with asyncio.timeout(20), connect(url, compression="deflate", proxy=None) as socket:
+        assert "Sec-WebSocket-Extensions" in socket.request.headers
+        assert "Sec-WebSocket-Extensions" not in socket.response.headers
+
+
 async def test_challenges_each_connection_with_another_nonce(server):
     nonces = set()
     for _ in range(2):
@@ -128,6 +136,7 @@ async def test_hands_out_what_is_queued_and_what_arrives_meanwhile_once_and_in_o
     assert gateway.parcels == {}
 
 
+@pytest.mark.rule("8.1")
 async def test_leaves_one_delivery_unacknowledged_at_a_time(server, gateway):
     gateway.put(b"1")
     gateway.put(b"2")
@@ -141,6 +150,7 @@ async def test_leaves_one_delivery_unacknowledged_at_a_time(server, gateway):
         assert (await next_delivery(socket)).parcel == b"2"
 
 
+@pytest.mark.rule("8.1")
 async def test_leaves_as_many_unacknowledged_as_the_collector_asks_for(server, gateway):
     for number in range(6):
         gateway.put(b"%d" % number)
@@ -157,6 +167,7 @@ async def test_leaves_as_many_unacknowledged_as_the_collector_asks_for(server, g
     assert sorted(gateway.acknowledged) == [b"%d" % number for number in range(6)]
 
 
+@pytest.mark.rule("8.2")
 async def test_takes_binary_and_late_acknowledgements(server, gateway):
     gateway.put(b"1")
     gateway.put(b"2")
@@ -243,12 +254,14 @@ async def test_closes_with_1009_for_a_message_that_is_too_big_and_disturbs_nobod
         assert (await next_delivery(peaceful)).parcel == b"parcel"
 
 
+@pytest.mark.rule("8.6")
 async def test_closes_with_1008_for_a_web_page(server, gateway):
     async with connected(server, {"Origin": "https://page.example"}) as socket:
         assert await close_code(socket) == 1008
     assert gateway.calls == []
 
 
+@pytest.mark.rule("8.6")
 @pytest.mark.parametrize(("host", "code"), [("gw.example", None), ("evil.example", 1008)])
 async def test_closes_with_1008_for_a_host_that_is_not_ours(gateway, host, code):
     app = poweb_app(gateway, allowed_hosts=["gw.example"])
@@ -358,6 +371,7 @@ async def test_stops_judging_a_response_when_the_collector_hangs_up(server, gate
     assert app.live_collections == 0
 
 
+@pytest.mark.rule("8.4")
 @pytest.mark.parametrize("headers", [{}, COMPLETION], ids=["keep-alive", "completion"])
 async def test_drains_with_4000(server, gateway, headers):
     gateway.put(b"parcel")

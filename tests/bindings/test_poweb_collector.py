@@ -275,6 +275,7 @@ async def test_does_not_collect_from_a_server_with_another_certificate(gateway, 
             assert await failing(client, UnreachableError) is None
 
 
+@pytest.mark.rule("8.5")
 async def test_sends_the_deployed_names_and_text_acknowledgements():
     seen = []
 
@@ -290,12 +291,14 @@ async def test_sends_the_deployed_names_and_text_acknowledgements():
     headers, response, acknowledgement = seen
     assert headers["X-Relaynet-Streaming-Mode"] == "close-upon-completion"
     assert "X-Awala-Collection-Window" not in headers
+    assert "Sec-WebSocket-Extensions" not in headers
     assert "Origin" not in headers
     assert "Sec-WebSocket-Extensions" not in headers
     assert list(response.signatures) == sign(b"nonce")
     assert acknowledgement == "an id"
 
 
+@pytest.mark.rule("8.2")
 async def test_spaces_acknowledgements():
     times = []
 
@@ -314,6 +317,7 @@ async def test_spaces_acknowledgements():
     assert times[-1] - times[0] >= 3 * 0.020 * 0.9
 
 
+@pytest.mark.rule("8.2")
 async def test_acknowledges_more_slowly_after_it_was_not_understood():
     async def script(socket):
         await challenge(socket)
@@ -430,6 +434,7 @@ async def test_refuses_frames_that_break_websocket():
         assert await failing(client, ProtocolError) == 1002
 
 
+@pytest.mark.rule("8.3")
 async def test_gives_a_silent_server_up():
     async def script(socket):
         await challenge(socket)

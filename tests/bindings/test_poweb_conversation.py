@@ -87,6 +87,7 @@ def test_refuses_a_message_while_the_response_is_judged():
     assert closes_with(conversation.receive("early")) is CloseCode.REFUSED
 
 
+@pytest.mark.rule("8.3")
 def test_ends_when_the_challenge_is_not_answered_in_time():
     conversation = a_conversation()
     conversation.start(100.0)
@@ -105,6 +106,7 @@ def test_has_no_deadline_once_the_challenge_was_answered():
     assert conversation.tick(10_000.0) == []
 
 
+@pytest.mark.rule("8.1")
 def test_asks_for_the_next_parcel_only_after_the_acknowledgement():
     conversation = a_collecting_conversation()
     delivery_id, parcel, others = hand_out(conversation)
@@ -113,6 +115,7 @@ def test_asks_for_the_next_parcel_only_after_the_acknowledgement():
     assert conversation.receive(delivery_id) == [Commit(parcel), Fetch()]
 
 
+@pytest.mark.rule("8.1")
 @pytest.mark.parametrize("window", [2, 5])
 def test_fills_the_window_that_the_collector_asked_for(window):
     conversation = a_collecting_conversation(window=window)
@@ -129,6 +132,7 @@ def test_takes_an_acknowledgement_in_a_binary_frame():
     assert Commit(parcel) in conversation.receive(delivery_id.encode())
 
 
+@pytest.mark.rule("8.2")
 def test_ignores_a_late_acknowledgement_of_its_own():
     conversation = a_collecting_conversation()
     delivery_id, _, _ = hand_out(conversation)
@@ -202,6 +206,7 @@ def test_closes_with_1013_when_the_gateway_is_unavailable():
     assert closes_with(a_collecting_conversation().unavailable()) is CloseCode.TRY_LATER
 
 
+@pytest.mark.rule("8.4")
 @pytest.mark.parametrize("mode", list(StreamingMode))
 def test_drains_at_once_with_4000_when_nothing_is_outstanding(mode):
     assert closes_with(a_collecting_conversation(mode).drain(0.0)) is CloseCode.DRAINED
@@ -224,6 +229,7 @@ def test_lets_an_acknowledgement_under_way_arrive_while_it_drains():
     assert closes_with(conversation.committed()) is CloseCode.DRAINED
 
 
+@pytest.mark.rule("8.4")
 def test_drains_without_the_acknowledgement_after_the_grace():
     conversation = a_collecting_conversation()
     hand_out(conversation)
@@ -255,6 +261,7 @@ def test_says_nothing_after_it_closed():
     assert conversation.tick(1e9) == []
 
 
+@pytest.mark.rule("8.1")
 @pytest.mark.parametrize(
     ("value", "window"),
     [

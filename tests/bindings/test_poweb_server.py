@@ -188,6 +188,7 @@ async def test_judges_the_countersigner_before_it_looks_at_the_type(http):
     assert response.status_code == 401
 
 
+@pytest.mark.rule("8.7")
 async def test_judges_the_countersigner_before_it_reads_the_body(gateway):
     async with serve_poweb(poweb_app(gateway), "127.0.0.1:0", grace=1) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -305,6 +306,7 @@ async def test_serves_its_connection_params(http, gateway):
     assert missing.status_code == 404
 
 
+@pytest.mark.rule("8.6")
 @pytest.mark.parametrize("path", ["/", "/v1/pre-registrations", "/v1/nodes", "/v1/parcels"])
 async def test_refuses_web_pages(http, gateway, path):
     method = "GET" if path == "/" else "POST"
@@ -315,6 +317,7 @@ async def test_refuses_web_pages(http, gateway, path):
     assert gateway.calls == []
 
 
+@pytest.mark.rule("8.6")
 @pytest.mark.parametrize(
     ("host", "status"),
     [

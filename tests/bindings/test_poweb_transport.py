@@ -98,6 +98,7 @@ async def collecting(app, *, interval=0.05, patience=5.0):
             collector.sock.close()
 
 
+@pytest.mark.rule("8.3")
 async def test_pings_pass_between_the_fragments_of_a_large_parcel(app, gateway):
     parcel = bytes(range(256)) * 4096
     gateway.put(parcel)
@@ -154,6 +155,7 @@ async def test_cuts_a_peer_that_stopped_reading(app, gateway):
             await gateway.until(lambda: gateway.open_collections == 0)
 
 
+@pytest.mark.rule("8.3")
 async def test_cuts_a_peer_that_sends_no_pongs(app, gateway):
     async with collecting(app, patience=0.2) as (collector, _):
         while await collector.read(pong=False):

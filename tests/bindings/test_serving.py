@@ -218,7 +218,7 @@ async def test_gives_up_on_a_body_that_stops_half_way(monkeypatch):
     monkeypatch.setattr(asgi, "BODY_PATIENCE", 0.05)
     async with serve(APP, "127.0.0.1:0") as server:
         request = post(b"x" * 100)[:-50]
-        assert (await talk(server, request)).startswith(b"HTTP/1.1 400")
+        assert (await talk(server, request)).startswith(b"HTTP/1.1 503")
 
 
 async def test_a_client_that_hangs_up_gets_no_answer_and_makes_no_noise(caplog):

@@ -104,6 +104,7 @@ async def test_what_the_store_must_do_is_tried_until_it_has_worked(clock, caplog
     assert not any(record.exc_info for record in caplog.records)
 
 
+@pytest.mark.rule("9.5")
 async def test_a_store_that_never_answers_is_asked_once_in_a_while(clock):
     operation = Operation(clock, *[StorageError("gone")] * 1000)
     async with running(insist(clock, operation)):
@@ -119,6 +120,7 @@ async def test_only_the_store_is_insisted_upon(clock):
         await insist(clock, Operation(clock, LookupError()))
 
 
+@pytest.mark.rule("9.5")
 async def test_a_loop_that_ends_by_a_known_error_begins_again_after_a_back_off(clock, caplog):
     nested = ExceptionGroup("group", [ExceptionGroup("inner", [StorageError("b")]), UnreachableError("c")])
     loop = Operation(clock, StorageError("a"), nested, RefusedError("d"))

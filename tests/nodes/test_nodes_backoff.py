@@ -10,20 +10,24 @@ from hypothesis import strategies as st
 from awala.nodes.backoff import INTERNET_WAIT, LEAST_SHARE, LOCAL_WAIT, LONGEST_WAIT, Backoff
 
 
+@pytest.mark.rule("9.3")
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 5), (1, 5), (2, 10), (3, 20), (8, 640)])
 def test_the_wait_doubles_with_each_failure(failures, seconds):
     assert Backoff(jitter=lambda: 1.0).wait(failures) == timedelta(seconds=seconds)
 
 
+@pytest.mark.rule("9.3")
 def test_first_waits_are_those_of_rules_9():
     assert (timedelta(seconds=1), timedelta(seconds=5)) == (LOCAL_WAIT, INTERNET_WAIT)
     assert Backoff(first=LOCAL_WAIT, jitter=lambda: 1.0).wait(1) == LOCAL_WAIT
 
 
+@pytest.mark.rule("9.5")
 def test_no_wait_is_without_pause_even_if_jitter_says_so():
     assert Backoff(jitter=lambda: 0.0).wait(1) == INTERNET_WAIT * LEAST_SHARE
 
 
+@pytest.mark.rule("9.3")
 def test_retry_after_is_honoured_within_bounds():
     backoff = Backoff(jitter=lambda: 1.0)
 

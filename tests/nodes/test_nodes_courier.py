@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from contextlib import suppress
 
 import pytest
 
-from awala.base.errors import StorageFullError
+from awala.base.errors import ConfigurationError, StorageFullError
 from awala.bindings.cogrpc import Fulfilled
 from awala.bindings.errors import (
     MalformedRequest,
@@ -18,11 +19,17 @@ from awala.bindings.errors import (
     UnreachableError,
 )
 from awala.messages import Cargo, CargoCollectionAuthorization, InvalidMessageError, MessageError, Recipient
-from awala.nodes.config import StorageConfig
+from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
+from awala.nodes.courier import root as courier_root
+from awala.nodes.courier import trip
 from awala.nodes.courier.node import Courier, open_courier
-from awala.nodes.courier.trip import Stage
+from awala.nodes.courier.root import CourierConfig
+from awala.nodes.courier.trip import Stage, Trip
 from awala.nodes.intake import identify
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY, UNPACK_HOP, UPLINK
+from awala.nodes.private_gateway import visit
+from awala.nodes.private_gateway.root import PrivateGatewayConfig
+from awala.nodes.private_gateway.visit import CourierVisit
 from awala.nodes.private_gateway.visit import Stage as VisitStage
 from awala.pki import Role
 from awala.spool import Arrival, Hop, Kind, MemorySpool
@@ -142,6 +149,7 @@ class TestHold:
         with pytest.raises(StorageFullError):
             await Journey(spool=MemorySpool(quota=100)).deliver(cargo())
 
+    @pytest.mark.rule("6.3")
     async def test_keeps_the_newest_authorisation_of_each_gateway(self, courier):
         for created in (-5, -3, -4):
             await courier.handout(cca(created=created * HOUR, message_id=f"at{created}"))
@@ -215,6 +223,7 @@ class TestTrip:
             Stage.DONE,
         ]
 
+    @pytest.mark.rule("6.8")
     async def test_delivers_pauses_and_collects(self, courier, internet, gateway):
         await internet.node.internet_door.deliver(authorised_parcel(gateway)[1])
         await courier.deliver(cargo(certificate=gateway.own_certificate()))
@@ -257,6 +266,7 @@ class TestTrip:
         assert (await courier.node.status()).requests.items == 1
         del internet
 
+    @pytest.mark.rule("6.1")
     async def test_an_authorisation_that_was_used_up_elsewhere_is_dropped(self, courier, internet, gateway):
         octets = await gateway.node.visit._make_authorization()
         await courier.handout(octets)
@@ -268,6 +278,7 @@ class TestTrip:
         assert last.failures == ()
         assert (await courier.node.status()).requests.items == 0
 
+    @pytest.mark.rule("6.1")
     async def test_a_collection_that_was_cut_is_taken_up_on_the_next_trip(self, courier, internet, gateway):
         await internet.node.internet_door.deliver(authorised_parcel(gateway)[1])
         await courier.handout(await gateway.node.visit._make_authorization())
@@ -385,6 +396,7 @@ class TestVisit:
         assert (await side.node.status()).outgoing.items == 1  # kept until it is acknowledged
         assert side.courier.closed == 1
 
+    @pytest.mark.rule("6.4", "6.8")
     async def test_the_whole_way_and_back_each_thing_arrives_once(self, side, courier, internet):
         octets = await self.send(side)
         _, answer = authorised_parcel(side)
@@ -483,3 +495,35 @@ class TestVisit:
         assert len(octets) * 4 // 3 < 5_400
         with pytest.raises(MessageError):
             Cargo.parse(octets)
+
+
+@pytest.mark.rule("6.8")
+@pytest.mark.parametrize(
+    "kind",
+    [StorageConfig, NetworkConfig, DoorConfig, CourierConfig, PrivateGatewayConfig, Trip, CourierVisit],
+)
+def test_nothing_lets_the_pause_be_configured(kind):
+    assert not [name for name in inspect.signature(kind).parameters if "pause" in name]
+    assert (trip.PAUSE_SECONDS, visit.PAUSE_SECONDS) == (5.0, 5.0)
+
+
+@pytest.mark.rule("10.6")
+async def test_a_certificate_that_cannot_be_shown_yet_is_shown_soon(tmp_path):
+    clock, times = FakeClock(), []
+
+    class Server:
+        async def replace_certificate(self, certificate, key):
+            assert (b"CERTIFICATE" in certificate, b"KEY" in key) == (True, True)
+            times.append(clock.now())
+            if len(times) == 1:
+                raise ConfigurationError("the port is taken")
+
+    config = CourierConfig(storage=StorageConfig(directory=tmp_path))
+    async with running(courier_root._renew(Server(), config, clock)):
+        await clock.advance(6 * 3600)
+        assert len(times) == 1
+        await clock.advance(1)
+        assert len(times) == 2
+        await clock.advance(6 * 3600)
+
+    assert len(times) == 3

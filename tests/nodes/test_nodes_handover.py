@@ -106,6 +106,7 @@ async def test_delivers_what_rests_and_what_comes_later_once(handover, spool, pe
     assert {(event.action, event.way) for event in events.events} == {(Action.HANDED_ON, Way.POHTTP)}
 
 
+@pytest.mark.rule("9.1")
 @pytest.mark.parametrize("error", [RefusedError("no"), MalformedError("what?")])
 async def test_what_is_refused_for_good_goes_and_the_next_follows_at_once(
     handover, spool, peer, events, error
@@ -123,6 +124,7 @@ async def test_what_is_refused_for_good_goes_and_the_next_follows_at_once(
     ]
 
 
+@pytest.mark.rule("9.3")
 async def test_an_unreachable_peer_is_tried_after_its_back_off_and_no_sooner(handover, spool, peer, clock):
     peer.errors[HOP.name] = UnreachableError("gone")
     await put(spool, "a", "b")
@@ -141,6 +143,7 @@ async def test_an_unreachable_peer_is_tried_after_its_back_off_and_no_sooner(han
         assert peer.taken == ["a", "b"]
 
 
+@pytest.mark.rule("9.5")
 @pytest.mark.parametrize(
     "error",
     [UnreachableError("gone"), ServerError("busy", status=503), UnauthenticatedError("who?")],
@@ -172,6 +175,7 @@ async def test_an_idle_lane_asks_nothing_of_anybody(handover, spool, peer, clock
     assert not peer.attempts
 
 
+@pytest.mark.rule("9.3")
 async def test_retry_after_is_honoured(handover, spool, peer, clock):
     peer.errors["a"] = ServerError("later", status=503, retry_after=100)
     await put(spool, "a")
@@ -236,6 +240,7 @@ async def test_what_is_dated_ahead_leaves_when_its_time_has_come(handover, spool
         assert peer.taken == ["ahead"]
 
 
+@pytest.mark.rule("9.3")
 async def test_what_has_expired_is_no_longer_tried(handover, spool, peer, clock):
     peer.errors[HOP.name] = UnreachableError("gone")
     await put(spool, "a", expiry=8 * SECOND)

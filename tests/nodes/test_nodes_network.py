@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import suppress
 
@@ -32,6 +33,30 @@ def test_a_door_without_a_certificate_is_plain():
     door = DoorConfig(listen="127.0.0.1:0")
     assert server_tls(door, "1.2") is None
     assert tls_octets(door) is None
+
+
+@pytest.mark.rule("10.3")
+def test_servers_allow_old_phones_unless_told_otherwise(files):
+    default = NetworkConfig().minimum_tls_version
+    assert server_tls(files, default).minimum_version is ssl.TLSVersion.TLSv1_2
+    assert server_tls(files, "1.3").minimum_version is ssl.TLSVersion.TLSv1_3
+
+
+@pytest.mark.rule("10.3")
+async def test_our_client_and_our_server_speak_tls_1_3(files, authority):
+    connections = []
+
+    async def note(_reader, writer):
+        connections.append(writer.get_extra_info("ssl_object").version())
+        writer.close()
+
+    server = await asyncio.start_server(note, "127.0.0.1", 0, ssl=server_tls(files, "1.2"))
+    async with server:
+        _, writer = await asyncio.open_connection(
+            *server.sockets[0].getsockname(), ssl=authority.client_context(), server_hostname="a.test"
+        )
+        await writer.wait_closed()
+    assert connections == ["TLSv1.3"]
 
 
 def test_a_door_shows_its_certificate(files):
@@ -100,6 +125,7 @@ class Resolver(StaticResolver):
         pass
 
 
+@pytest.mark.rule("10.1")
 async def test_takes_the_first_target_that_accepts():
     async with TcpProxy("127.0.0.1", 9) as away, TcpProxy("127.0.0.1", 9) as there:
         await away.cut()

@@ -369,6 +369,7 @@ class TestPairing:
         assert unpaired.client.closed == 1
         assert internet.node.credentials.node_id == again.uplink_path(NOW).leaf.issuer_id
 
+    @pytest.mark.rule("10.5")
     async def test_parameters_pin_the_key(self, unpaired, answer, internet):
         answer()
         params = NodeConnectionParams.parse(internet.node.connection_params())
@@ -540,6 +541,7 @@ class TestUplink:
             side.node.uplink.kick()
             await until(lambda: side.node.uplink.online and side.uplink.delivered)
 
+    @pytest.mark.rule("9.2")
     async def test_registers_again_when_its_certificate_is_no_longer_known(self, side, internet, monkeypatch):
         door = internet.node.gateway_door
         refuse = [1, 1]

@@ -142,6 +142,7 @@ class TestHandover:
             quarantine=quarantine,
         )
 
+    @pytest.mark.rule("9.2")
     async def test_what_the_next_node_cannot_read_is_kept_and_told(
         self, handover, spool, vault, clock, events, caplog
     ):

@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from awala.base.errors import StorageFullError
 from awala.base.files import StorageError
-from awala.bindings.errors import MalformedRequest, RequestError, TemporarilyUnavailable
+from awala.bindings.errors import RequestError, TemporarilyUnavailable
+from awala.bindings.peers import PeerBound
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,11 +33,17 @@ MAX_BODY_SIZE: Final = 9 * 1024 * 1024
 BODY_PATIENCE: Final = 30.0
 """Seconds without any octet after which a half-sent body is given up."""
 
+SLOWEST_BODY: Final = 4 * 1024
+"""Octets per second that a body must bring on the whole, after that patience: a trickle is given up."""
+
 LARGE_BODY: Final = 256 * 1024
 """Octets from which a body counts as large."""
 
 LARGE_BODY_SLOTS: Final = 16
 """Large bodies that are held in memory at once."""
+
+LARGE_BODY_PEER_SLOTS: Final = 4
+"""Those of one peer among them, so that nobody's slow bodies keep all others waiting."""
 
 SLOT_PATIENCE: Final = 10.0
 """Seconds that a large body waits for a slot before it is sent away."""
@@ -124,12 +131,13 @@ class Headers:
 class Request:
     """A request whose body has not been read yet."""
 
-    __slots__ = ("_receive", "headers", "method", "path")
+    __slots__ = ("_receive", "client", "headers", "method", "path")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = Headers(scope)
+        self.client: str | None = (scope.get("client") or (None,))[0]
         self._receive = receive
 
     @property
@@ -153,7 +161,8 @@ class Request:
 
         Raises:
             PayloadTooLarge: it is longer, or says that it will be.
-            MalformedRequest: no octet came for ``BODY_PATIENCE`` seconds.
+            TemporarilyUnavailable: no octet came for ``BODY_PATIENCE`` seconds, or too few all the while.
+                Deployed senders would drop the message for good after 400 or 408, but not after this 503.
             ClientGoneError: the client hung up.
 
         """
@@ -162,20 +171,22 @@ class Request:
         pieces: list[bytes] = []
         size = 0
         more = True
+        began = asyncio.get_running_loop().time()
         while more:
-            piece, more = await self._next_piece()
+            piece, more = await self._next_piece(began + BODY_PATIENCE + size / SLOWEST_BODY)
             size += len(piece)
             if size > limit:
                 raise PayloadTooLarge(f"The body must not exceed {limit} octets")
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def _next_piece(self) -> tuple[bytes, bool]:
+    async def _next_piece(self, deadline: float) -> tuple[bytes, bool]:
+        patience = asyncio.get_running_loop().time() + BODY_PATIENCE
         try:
-            async with asyncio.timeout(BODY_PATIENCE):
+            async with asyncio.timeout_at(min(patience, deadline)):
                 message = await self._receive()
         except TimeoutError:
-            raise MalformedRequest("The body did not arrive in time") from None
+            raise TemporarilyUnavailable("The body did not arrive in time") from None
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         return message.get("body", b""), message.get("more_body", False)
@@ -288,9 +299,16 @@ class LargeBodies:
     """Bounds how many large bodies are held at once; small ones pass freely."""
 
     def __init__(
-        self, *, slots: int = LARGE_BODY_SLOTS, threshold: int = LARGE_BODY, patience: float = SLOT_PATIENCE
+        self,
+        *,
+        slots: int = LARGE_BODY_SLOTS,
+        peer_slots: int = LARGE_BODY_PEER_SLOTS,
+        spare_near: bool = True,
+        threshold: int = LARGE_BODY,
+        patience: float = SLOT_PATIENCE,
     ) -> None:
         self._slots = asyncio.Semaphore(slots)
+        self._peers = PeerBound(peer_slots, spare_near=spare_near)
         self._threshold = threshold
         self._patience = patience
 
@@ -299,13 +317,21 @@ class LargeBodies:
         """Hold room for the body of ``request``; one of unknown length counts as large.
 
         Raises:
-            TemporarilyUnavailable: no room within the patience (503).
+            TemporarilyUnavailable: no room within the patience, or too much of this peer already (503).
 
         """
         length = request.content_length
         if length is not None and length < self._threshold:
             yield
             return
+        with self._peers.one_more(request.client) as within_bounds:
+            if not within_bounds:
+                raise TemporarilyUnavailable("Too much at once", retry_after=self._patience)
+            async with self._slot():
+                yield
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._patience):
                 await self._slots.acquire()

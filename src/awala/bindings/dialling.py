@@ -18,6 +18,10 @@ import httpx2
 _READ_AHEAD: Final = 64 * 1024  # octets received before anybody asks for them
 
 
+UNSENT_LIMIT: Final = 64 * 1024
+"""Octets that wait in the kernel to be sent: what was written has then nearly left, which is progress."""
+
+
 class Dialler(Protocol):
     """Opens connections; the one of ``awala.bindings.addressing`` dials only checked addresses."""
 
@@ -52,6 +56,12 @@ async def open_socket(family: int, address: tuple[Any, ...]) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def keep_little_unsent(sock: Any, limit: int) -> None:
+    """Let at most ``limit`` octets wait in the kernel to be sent, on systems that can (TCP_NOTSENT_LOWAT)."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limit)
 
 
 class DiallingTransport(httpx2.AsyncHTTPTransport):
@@ -203,11 +213,16 @@ class _Reader(asyncio.StreamReader):
 
 
 async def _open_streams(sock: socket.socket, **tls: Any) -> tuple[_Reader, asyncio.StreamWriter]:
-    """Return streams over a connected socket, as ``asyncio.open_connection`` does, with our reader."""
+    """Return streams over a connected socket, as ``asyncio.open_connection`` does, with our reader.
+
+    Little waits on the way, so that what was written has nearly left: that is what time-outs go by.
+    """
+    keep_little_unsent(sock, UNSENT_LIMIT)
     loop = asyncio.get_running_loop()
     reader = _Reader(loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     transport, _ = await loop.create_connection(lambda: protocol, sock=sock, **tls)
+    transport.set_write_buffer_limits(high=UNSENT_LIMIT)  # under TLS asyncio would take half a MiB
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 

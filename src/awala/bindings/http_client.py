@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
 
 import httpx2
+
+_PIECE: Final = 64 * 1024  # octets of a body between two looks at the clock
 
 
 def plain_client(
@@ -34,3 +38,10 @@ async def read_at_most(response: httpx2.Response, limit: int) -> tuple[bytes, bo
         if len(body) > limit:
             return bytes(body[:limit]), False
     return bytes(body), True
+
+
+async def pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Yield a body so that a time-out counts for each piece: all of it may take long, silence may not."""
+    view = memoryview(body)
+    for start in range(0, len(body), _PIECE):
+        yield bytes(view[start : start + _PIECE])

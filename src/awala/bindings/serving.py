@@ -20,13 +20,17 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from awala.base.errors import ConfigurationError
+from awala.bindings.accepting import Acceptor, ConnectionLimits
 from awala.bindings.host_port import join_address, split_address
 
 MAX_HEADER_SIZE: Final = 16 * 1024
 """Octets of a request line and its headers, together; the last KiB may be refused already."""
 
 HEADER_TIMEOUT: Final = 10.0
-"""Seconds within which a new connection has to bring the headers of its first request."""
+"""Seconds for the headers of a request, counted from the connection, or later from the first octet."""
+
+UNWANTED_TIMEOUT: Final = 10.0
+"""Seconds for the rest of a body whose request has been answered already."""
 
 KEEP_ALIVE: Final = 30
 """Seconds that an idle connection is kept."""
@@ -45,16 +49,20 @@ _log = logging.getLogger(__name__)
 
 
 class _BoundedH11Protocol(H11Protocol):
-    """Bounds the headers of a request strictly, and the time in which the first ones have to come."""
+    """Bounds the headers of requests strictly, and the time that a peer may take where nobody else looks.
 
-    _header_timer: asyncio.TimerHandle | None = None
+    uvicorn gives up idle connections; here are those that are about to say something, and never do.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+    _started = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._header_timer = self.loop.call_later(HEADER_TIMEOUT, self._give_up)
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_timer()
+        self._set_deadline(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -65,27 +73,42 @@ class _BoundedH11Protocol(H11Protocol):
             if self.transport.is_closing():
                 return
         super().data_received(data)
+        self._watch()
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self.conn.their_state is not h11.IDLE:
-            self._cancel_timer()
+        self._started = self._started or self.conn.their_state is not h11.IDLE
 
-    def _cancel_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
 
-    def _give_up(self) -> None:
-        self._header_timer = None
-        self.transport.abort()
+    def _watch(self) -> None:
+        """See to it that what is awaited from the peer has a time; what is under way keeps its own."""
+        if self.conn.their_state is h11.IDLE and (not self._started or self.conn.trailing_data[0]):
+            self._set_deadline(HEADER_TIMEOUT)
+        elif self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY:
+            self._set_deadline(UNWANTED_TIMEOUT)
+        else:
+            self._set_deadline(None)
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        """Start the timer unless it runs; None stops it."""
+        if seconds is None and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        elif seconds is not None and self._deadline is None:
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server without its signal handlers, and told to stop by an event instead of polling."""
+    """uvicorn's server without its signal handlers, told to stop by an event, and accepting within bounds."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, limits: ConnectionLimits) -> None:
         super().__init__(config)
+        self.servers: list[Any] = []
+        self._listener = listener
+        self._limits = limits
         self.ready = asyncio.Event()
         self._stop = asyncio.Event()
 
@@ -94,10 +117,16 @@ class _Uvicorn(uvicorn.Server):
         """Leave signals alone: they belong to the program."""
         yield
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's API
+        """Accept connections, and say so."""
+        await self.lifespan.startup()
+        acceptor = Acceptor(self._listener, self._make_protocol, tls=self.config.ssl, limits=self._limits)
+        self.servers.append(acceptor)
+        self.started = True
         self.ready.set()
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return _BoundedH11Protocol(self.config, self.server_state, self.lifespan.state)
 
     async def main_loop(self) -> None:
         """Keep the Date header fresh until the end is asked for."""
@@ -113,8 +142,8 @@ class _Uvicorn(uvicorn.Server):
 
     def close_listeners(self) -> None:
         """Accept no more connections."""
-        for server in getattr(self, "servers", ()):
-            server.close()
+        for acceptor in self.servers:
+            acceptor.close()
 
     @property
     def is_busy(self) -> bool:
@@ -201,6 +230,7 @@ async def serve(
     ws_ping_interval: float | None = 5.0,
     ws_ping_timeout: float | None = 4.0,
     ws_per_message_deflate: bool = False,
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[Server]:
     """Serve ``app`` on ``listen`` until the context ends.
 
@@ -217,6 +247,7 @@ async def serve(
         ws_ping_interval: seconds between pings.
         ws_ping_timeout: seconds within which a pong has to come.
         ws_per_message_deflate: whether to offer compression.
+        limits: how many connections there may be at once.
 
     Raises:
         ConfigurationError: nothing can listen there; the message names the address.
@@ -246,9 +277,9 @@ async def serve(
             h11_max_incomplete_event_size=MAX_HEADER_SIZE - _HEADER_PIECE,
         )
         config.load()
-        server = _Uvicorn(config)
+        server = _Uvicorn(config, sock, limits or ConnectionLimits())
         host, port = sock.getsockname()[:2]
-        task = asyncio.create_task(server.serve([sock]), name=f"serve {join_address(host, port)}")
+        task = asyncio.create_task(server.serve(), name=f"serve {join_address(host, port)}")
         running = Server(join_address(host, port), server, task, on_drain, grace)
         try:
             await _until_ready(server, task)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 LONGEST_WAIT = timedelta(hours=6)
 """No retry waits longer than this (rules §9)."""
@@ -49,6 +49,39 @@ class Backoff:
         if retry_after is not None:
             chosen = max(chosen, min(timedelta(seconds=retry_after), self.longest))
         return chosen
+
+
+class Attempts:
+    """Counts the failures in a row of a loop that keeps coming back to its peer, and says how long to wait.
+
+    An attempt succeeded if something came of it, or if it held for as long as the first wait. Who lets us in
+    and ends it at once, in whatever friendly a way, makes the wait grow like who does not answer (rules §9).
+    """
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._failures = 0
+        self._opened: datetime | None = None
+        self._successful = False
+
+    def begin(self) -> None:
+        """Begin an attempt."""
+        self._opened = None
+        self._successful = False
+
+    def opened(self, now: datetime) -> None:
+        """Take note that the peer let us in."""
+        self._opened = now
+
+    def succeeded(self) -> None:
+        """Take note that something came of the attempt."""
+        self._successful = True
+
+    def wait(self, now: datetime, retry_after: float | None = None) -> timedelta:
+        """End the attempt; return how long to wait before the next one."""
+        held = self._opened is not None and now - self._opened >= self._backoff.first
+        self._failures = 1 if self._successful or held else self._failures + 1
+        return self._backoff.wait(self._failures, retry_after)
 
 
 def local_backoff() -> Backoff:

@@ -23,8 +23,8 @@ from awala.spool.port import Spool
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=10)
-"""Longer than any single exchange with a peer; a crash frees the item after this."""
+LEASE = timedelta(hours=1)
+"""Longer than any single exchange with a peer, large parcels over slow links included."""
 
 MAX_HOPS_AT_ONCE = 32
 """Peers that are served at the same time."""
@@ -40,6 +40,8 @@ Deliver = Callable[[Item, bytes], Awaitable[None]]
 class _Peer:
     failures: int = 0
     not_before: datetime | None = None
+    asked_until: datetime | None = None
+    """The end of the pause that the peer asked for by Retry-After."""
 
 
 class Handover:
@@ -74,8 +76,12 @@ class Handover:
         self._kicked = asyncio.Event()
 
     def kick(self) -> None:
-        """Forget all back-offs and try at once: something suggests that peers can be reached."""
-        self._peers.clear()
+        """Forget all back-offs and try at once: something suggests that peers can be reached.
+
+        A pause that a peer asked for is kept all the same (rules §9).
+        """
+        now = self._clock.now()
+        self._peers = {hop: peer for hop, peer in self._peers.items() if _asked_to_wait(peer, now)}
         self._kicked.set()
 
     async def run(self) -> None:
@@ -172,6 +178,7 @@ class Handover:
         peer.failures += 1
         retry_after = error.retry_after if isinstance(error, ServerError) else None
         peer.not_before = now + self._backoff.wait(peer.failures, retry_after)
+        peer.asked_until = peer.not_before if retry_after else None
         # A peer that does not answer fails for all alike, and they keep their order.
         # A peer that answers may dislike this very item, and a store may have lost its body: the others of
         # the hop go first next time.
@@ -195,3 +202,7 @@ class Handover:
                 reason,
             )
         )
+
+
+def _asked_to_wait(peer: _Peer, now: datetime) -> bool:
+    return peer.asked_until is not None and peer.asked_until > now

@@ -51,8 +51,8 @@ class Patience:
     """Seconds in which a courier must show its certificate."""
 
 
-INTERNET_PATIENCE: Final = Patience(collection_idle=180.0)
-"""For links that may need minutes for one large cargo."""
+INTERNET_PATIENCE: Final = Patience(collection_idle=600.0)
+"""For links that may need minutes for one large cargo; gRPC's keep-alive notices dead ones."""
 
 
 @dataclass(frozen=True, slots=True)

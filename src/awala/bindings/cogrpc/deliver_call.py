@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from awala.bindings.cogrpc.grpcio import grpc
 from awala.bindings.cogrpc.messages import CargoDelivery, CargoDeliveryAck
+from awala.bindings.cogrpc.quota import ConnectionQuota
 from awala.bindings.cogrpc.server_call import (
     MAX_DETAILS,
     CallStatusError,
@@ -40,12 +41,19 @@ class DeliverCall:
     """
 
     def __init__(
-        self, service: CogRpcService, context: ServerContext, *, refusals: Refusals, ack_hold: float
+        self,
+        service: CogRpcService,
+        context: ServerContext,
+        *,
+        refusals: Refusals,
+        ack_hold: float,
+        quota: ConnectionQuota,
     ) -> None:
         self._service = service
         self._context = context
         self._refusals = refusals
         self._ack_hold = ack_hold
+        self._quota = quota
         self._held: str | None = None
 
     async def run(self) -> None:
@@ -75,8 +83,11 @@ class DeliverCall:
             self._held = None
 
     async def _take(self, cargo: bytes) -> None:
+        connection = self._context.peer()
+        self._quota.check(connection, len(cargo))
         try:
             await self._service.deliver(cargo)
+            self._quota.note(connection, len(cargo))
         except (MalformedRequest, Forbidden, Unprocessable) as refusal:
             if self._refusals is Refusals.INVALID_ARGUMENT:
                 code = grpc.StatusCode.INVALID_ARGUMENT

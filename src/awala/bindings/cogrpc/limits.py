@@ -35,6 +35,27 @@ CALLS_PER_CONNECTION: Final = 3
 CALLS_PER_SERVER: Final = 64
 """Calls that one server has open, for each may hold two cargoes in memory."""
 
+CALLS_PER_PEER: Final = 8
+"""Calls that one address has open at a server, so that nobody takes all of them."""
+
+CONNECTIONS: Final = 1024
+"""Connections that one server has open."""
+
+HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds for TLS and the beginning of HTTP/2 on a new connection; gRPC by itself would allow two minutes."""
+
+COURIER_CONNECTION_SHARE: Final = 4
+"""A connection may bring one part in so many of what a courier has room for (rules §11)."""
+
+COURIER_CONNECTION_QUOTA: Final = 1024 * 1024 * 1024
+"""Octets that a connection may bring to a courier whose room nobody limited."""
+
+COUNTED_CONNECTIONS: Final = 4096
+"""Connections whose octets are remembered; the one that brought nothing for longest is forgotten first."""
+
+PORT_PATIENCE: Final = 5.0
+"""Seconds that a server which begins anew waits for its own port."""
+
 CONNECTION_AGE: Final = 15 * 60.0
 """Seconds after which a connection is asked to end."""
 

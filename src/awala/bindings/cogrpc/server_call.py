@@ -43,6 +43,9 @@ class ServerContext(Protocol):
     def time_remaining(self) -> float | None:
         """Return the seconds until the client's deadline, None without one."""
 
+    def peer(self) -> str:
+        """Return gRPC's name of the connection: the peer's address and port."""
+
     def set_code(self, code: grpc.StatusCode) -> None:
         """Set the status that the call ends with."""
 

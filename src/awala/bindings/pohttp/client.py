@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ from awala.bindings.addressing.model import is_host
 from awala.bindings.closing import Closing
 from awala.bindings.dialling import DiallingTransport
 from awala.bindings.errors import ProtocolError, ServerError, UnreachableError
-from awala.bindings.http_client import plain_client, read_at_most
+from awala.bindings.http_client import pieces, plain_client, read_at_most
 from awala.bindings.pohttp.outcome import REDIRECTS, problem_of
 from awala.bindings.statuses import parse_retry_after
 from awala.messages.media_types import CONNECTION_PARAMS, PARCEL
@@ -58,7 +58,6 @@ MAX_IDLE_CONNECTIONS: Final = 16
 IDLE_EXPIRY: Final = 20.0
 """Seconds that an idle connection is kept: less than servers keep theirs."""
 
-_PIECE: Final = 64 * 1024  # octets of a parcel between two looks at the clock
 _MAX_ANSWER: Final = 64 * 1024  # octets of an answer that are read so that its connection can be used again
 
 _DEFAULT_PORT: Final = 443
@@ -194,7 +193,7 @@ class PoHttpClient(Closing):
 
     async def _request(self, method: str, url: httpx2.URL, content: bytes | None, limit: int) -> _Answer:
         headers = {"Accept": CONNECTION_PARAMS} if content is None else _parcel_headers(content)
-        body = None if content is None else _pieces(content)
+        body = None if content is None else pieces(content)
         try:
             async with self._http.stream(method, url, headers=headers, content=body) as response:
                 octets, complete = await read_at_most(response, limit)
@@ -234,10 +233,3 @@ def _redirected(url: httpx2.URL, answer: _Answer) -> httpx2.URL:
 
 def _parcel_headers(parcel: bytes) -> dict[str, str]:
     return {"Content-Type": PARCEL, "Content-Length": str(len(parcel))}
-
-
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    """Yield the content so that the idle time-out counts for each piece, not for all of it."""
-    view = memoryview(content)
-    for start in range(0, len(content), _PIECE):
-        yield bytes(view[start : start + _PIECE])

@@ -21,7 +21,7 @@ from awala.bindings.closing import Closing
 from awala.bindings.dialling import Dialler, DiallingTransport, DirectDialler
 from awala.bindings.errors import BindingError, ProtocolError, UnreachableError
 from awala.bindings.host_port import join_address
-from awala.bindings.http_client import plain_client, read_at_most
+from awala.bindings.http_client import pieces, plain_client, read_at_most
 from awala.bindings.poweb import names
 from awala.bindings.poweb.answers import error_for
 from awala.bindings.poweb.collector import AckPacing, ParcelCollection, WatchedConnection, open_websocket
@@ -40,11 +40,11 @@ LOCAL_PORT: Final = 13276
 EXCHANGE_TIMEOUT: Final = 5.0
 """Seconds for a request and its answer."""
 
-PARCEL_TIMEOUT: Final = 30.0
-"""Seconds for a parcel and the answer to it over the Internet, besides what its size needs."""
+IDLE_TIMEOUT: Final = 30.0
+"""Seconds without any progress, over the Internet, after which a parcel is given up."""
 
-SLOWEST_LINK: Final = 32 * 1024
-"""Octets per second that a link to an Internet gateway must carry, so that large parcels get through."""
+SLOWEST_LINK: Final = 4 * 1024
+"""Octets per second that a link to an Internet gateway carries at least: what servers insist on."""
 
 MAX_ANSWER: Final = 1024 * 1024
 """Octets that are read of an answer."""
@@ -109,7 +109,7 @@ class PoWebClient(Closing):
         )
         self._http = plain_client(
             transport,
-            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT),
+            timeout=httpx2.Timeout(IDLE_TIMEOUT, connect=CONNECT_TIMEOUT),
             base_url=f"{'http' if tls is None else 'https'}://{self._authority}",
         )
         self.pacing = AckPacing()
@@ -232,7 +232,7 @@ class PoWebClient(Closing):
         headers = {"Authorization": f"{names.COUNTERSIGNATURE} {credential}"}
         timeout = EXCHANGE_TIMEOUT
         if self._tls is not None:
-            timeout = PARCEL_TIMEOUT + len(body) / SLOWEST_LINK
+            timeout = 2 * IDLE_TIMEOUT + len(body) / SLOWEST_LINK
         return await self._post(path, body, content_type, headers=headers, timeout=timeout)
 
     async def _post(
@@ -256,13 +256,16 @@ class PoWebClient(Closing):
         headers: Mapping[str, str],
         timeout: float,  # noqa: ASYNC109 - the one place
     ) -> _Answer:
+        content = None
+        if body is not None:
+            content, headers = pieces(body), {**headers, "Content-Length": str(len(body))}
         try:
             async with (
                 asyncio.timeout(timeout),
-                self._http.stream(method, path, content=body, headers=headers) as response,
+                self._http.stream(method, path, content=content, headers=headers) as response,
             ):
-                content = await _read(response)
-                return _Answer(response.status_code, dict(response.headers), content)
+                answer = await _read(response)
+                return _Answer(response.status_code, dict(response.headers), answer)
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise UnreachableError("The gateway did not answer in time") from error
         except httpx2.RemoteProtocolError as error:

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from awala.base.clock import Clock, SystemClock
+from awala.base.errors import ConfigurationError
 from awala.bindings.cogrpc import COURIER_PORT, CogRpcServer, make_courier_certificate, own_addresses
 from awala.bindings.host_port import split_address
 from awala.nodes.background import in_background, supervised
+from awala.nodes.backoff import local_backoff
 from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
 from awala.nodes.courier.node import Courier, open_courier
 from awala.nodes.network import open_network, tls_octets
+
+logger = logging.getLogger(__name__)
 
 CERTIFICATE_RENEWAL = timedelta(hours=6)
 """A courier's certificate lives a day; a new one is shown this often, with the addresses of the moment."""
@@ -48,7 +53,10 @@ async def run_courier(config: CourierConfig, clock: Clock | None = None) -> Asyn
         open_courier(config.storage, clock=clock, connect=network.connect_cogrpc) as node,
         in_background(node.run()),
         CogRpcServer.for_courier(
-            node.door, config.cogrpc.listen, tls=given or _certificate(config, clock)
+            node.door,
+            config.cogrpc.listen,
+            tls=given or _certificate(config, clock),
+            room=config.storage.quota,
         ) as server,
         in_background(*(() if given else (supervised(lambda: _renew(server, config, clock), clock),))),
     ):
@@ -58,7 +66,20 @@ async def run_courier(config: CourierConfig, clock: Clock | None = None) -> Asyn
 async def _renew(server: CogRpcServer, config: CourierConfig, clock: Clock) -> None:
     while True:
         await clock.sleep(CERTIFICATE_RENEWAL.total_seconds())
-        server.replace_certificate(*_certificate(config, clock))
+        failures = 0
+        while not await _present(server, _certificate(config, clock)):
+            failures += 1
+            await clock.sleep(local_backoff().wait(failures).total_seconds())
+
+
+async def _present(server: CogRpcServer, certificate: tuple[bytes, bytes]) -> bool:
+    """Show another certificate; return False if the port was lost over it, so that nobody listens now."""
+    try:
+        await server.replace_certificate(*certificate)
+    except ConfigurationError as error:
+        logger.warning("the courier cannot be reached for a moment: %s", error)
+        return False
+    return True
 
 
 def _certificate(config: CourierConfig, clock: Clock) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
-from awala.bindings.errors import UnauthenticatedError
+from awala.bindings.errors import ServerError, UnauthenticatedError
 from awala.bindings.poweb import PoWebClient, StreamingMode
 from awala.crypto import IdentityPrivateKey
 from awala.messages import (
@@ -29,7 +29,7 @@ from awala.messages import (
 )
 from awala.messages.media_types import PDA_PATH
 from awala.nodes.background import supervised
-from awala.nodes.backoff import local_backoff
+from awala.nodes.backoff import Attempts, local_backoff
 from awala.nodes.endpoint.errors import GatewayMismatchError, InvalidAuthorizationError, NotRegisteredError
 from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
@@ -284,6 +284,8 @@ class PrivateEndpoint:
                 if self._paths and self.registered.is_set():
                     return
                 await self._clock.sleep(_REGISTRATION_DELAYS.wait(failures).total_seconds())
+            else:
+                return  # the gateway may certify for less than we ask for: that is no reason to ask again
 
     def _renewal_is_due(self) -> bool:
         """Say whether less than the threshold is left, and the gateway may have more to give (rules §2)."""
@@ -295,26 +297,25 @@ class PrivateEndpoint:
         return path.leaf.not_after - now <= RENEWAL_THRESHOLD and not issued_recently
 
     async def _keep_collecting(self) -> None:
-        backoff = local_backoff()
-        failures = 0
+        attempts = Attempts(local_backoff())
+
+        def note_open() -> None:
+            attempts.opened(self._clock.now())
+            self._handover.kick()
+
         while True:
-            opened = False
-
-            def note_open() -> None:
-                nonlocal opened
-                opened = True
-                self._handover.kick()
-
+            attempts.begin()
+            retry_after = None
             if self._renewal_is_due():
                 await self._register_again()
             try:
-                await self._collect(note_open)
+                await self._collect(note_open, attempts.succeeded)
             except UnauthenticatedError:
                 await self._register_again()
             except AwalaError as error:
+                retry_after = error.retry_after if isinstance(error, ServerError) else None
                 logger.info("the private gateway cannot be reached: %s", error)
-            failures = 1 if opened else failures + 1
-            await self._clock.sleep(backoff.wait(failures).total_seconds())
+            await self._clock.sleep(attempts.wait(self._clock.now(), retry_after).total_seconds())
 
     async def _register_again(self) -> None:
         try:
@@ -322,13 +323,14 @@ class PrivateEndpoint:
         except AwalaError as error:
             logger.info("registering again failed: %s", error)
 
-    async def _collect(self, on_open: Callable[[], None]) -> None:
+    async def _collect(self, on_open: Callable[[], None], on_parcel: Callable[[], None]) -> None:
         async with self._client.collect(
             self._sign_nonce, StreamingMode.KEEP_ALIVE, on_open=on_open
         ) as collection:
             async for delivery in collection:
                 await self._take(delivery.parcel)
                 await delivery.acknowledge()
+                on_parcel()
 
     async def _take(self, octets: bytes) -> None:
         """Judge a parcel and put it into the inbox; one that can never be accepted is dropped."""

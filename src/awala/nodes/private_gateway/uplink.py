@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
-from awala.bindings.errors import UnauthenticatedError
+from awala.bindings.errors import ServerError, UnauthenticatedError
 from awala.bindings.poweb import AckPacing, PoWebClient, StreamingMode
 from awala.messages import DetachedSignatureType, sign_detached
 from awala.nodes.background import first_of
-from awala.nodes.backoff import INTERNET_WAIT, Backoff
+from awala.nodes.backoff import INTERNET_WAIT, Attempts, Backoff
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.lanes import UPLINK
@@ -48,6 +48,7 @@ class Uplink:
         self._incoming = incoming
         self._clock = clock
         self._backoff = Backoff(first=INTERNET_WAIT)
+        self._attempts = Attempts(self._backoff)
         self._client: PoWebClient | None = None
         self._client_peer: InternetGatewayPeer | None = None
         self._moved = asyncio.Event()
@@ -55,6 +56,7 @@ class Uplink:
         self._renewing = asyncio.Lock()
         self._pacing = AckPacing()
         self._kicked = asyncio.Event()
+        self._reachable = asyncio.Event()
         self._handover = Handover(
             spool,
             UPLINK,
@@ -88,28 +90,33 @@ class Uplink:
             await self._forget_client()
 
     async def _keep_collecting(self) -> None:
-        failures = 0
         while True:
             self._kicked.clear()
+            self._reachable.clear()
+            self._attempts.begin()
+            retry_after = None
             try:
                 await first_of(self._collect(), self._moved.wait())
-                failures = 0 if self.online else failures + 1
             except AwalaError as error:
-                failures = 1 if self.online else failures + 1
                 self.last_error = str(error)
+                retry_after = error.retry_after if isinstance(error, ServerError) else None
                 logger.info("the exchange with the Internet gateway failed: %s", error)
                 await self._after_failure(error)
             self.online = False
-            await self._pause(max(failures, 1))
+            await self._pause(self._attempts.wait(self._clock.now(), retry_after).total_seconds())
 
     async def _after_failure(self, error: AwalaError) -> None:
         if isinstance(error, UnauthenticatedError):
             await self._renew()
         await self._forget_client()
 
-    async def _pause(self, failures: int) -> None:
-        wait = self._backoff.wait(failures).total_seconds()
-        await first_of(self._clock.sleep(wait), self._kicked.wait())
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer once parcels get through again, which shortens no wait below the first."""
+        await first_of(self._clock.sleep(seconds), self._kicked.wait(), self._until_reachable())
+
+    async def _until_reachable(self) -> None:
+        await self._clock.sleep(INTERNET_WAIT.total_seconds())
+        await self._reachable.wait()
 
     async def _collect(self) -> None:
         self._moved.clear()
@@ -123,10 +130,12 @@ class Uplink:
             async for delivery in collection:
                 await self._incoming.from_collection(delivery.parcel)
                 await delivery.acknowledge()
+                self._attempts.succeeded()
 
     def _opened(self) -> None:
         self.online = True
         self.last_error = ""
+        self._attempts.opened(self._clock.now())
         self._handover.kick()
 
     def _sign_nonce(self, nonce: bytes) -> Sequence[bytes]:
@@ -149,7 +158,7 @@ class Uplink:
             await self._renew()
             raise
         if not self.online:
-            self._kicked.set()  # the gateway can be reached again, so a collection need not wait any longer
+            self._reachable.set()  # so a collection need not wait for long any more
 
     async def _renew(self) -> None:
         """Register again: the gateway no longer knows our certificate (rules §9)."""
