@@ -132,9 +132,7 @@ class Node:
         Raises NodeFailedError if it ends in any other way than by SIGKILL.
         """
         while not self._stopping:
-            process = self._process = await self._server.spawn(
-                TARGET, [json.dumps(asdict(self.plan))], directory=Path(self.plan.directory), stdin=PIPE
-            )
+            process = self._process = await self._spawn()
             await asyncio.gather(self._read(process), self._read_log(process), process.wait())
             self._up.clear()
             self._process = None
@@ -147,6 +145,11 @@ class Node:
                 self.plan = replace(self.plan, crash="")
             elif process.returncode != 0 or not self._stopping:
                 raise NodeFailedError(f"{self.name} ended with {process.returncode}:\n{self.last_lines()}")
+
+    async def _spawn(self) -> ForkedProcess:
+        return await self._server.spawn(
+            TARGET, [json.dumps(asdict(self.plan))], directory=Path(self.plan.directory), stdin=PIPE
+        )
 
     async def stop(self) -> None:
         """Have it end in order, for good."""
@@ -193,7 +196,7 @@ class Node:
                 self.on_effect(told["effect"])
             elif "passages" in told:
                 self.passages = Counter(told["passages"])
-            else:
+            elif "id" in told:
                 self._settle(told)
 
     def _settle(self, told: Mapping[str, Any]) -> None:
@@ -208,6 +211,10 @@ class Node:
     async def _read_log(self, process: ForkedProcess) -> None:
         async for line in process.stderr:
             self.log.append(line.decode(errors="replace").rstrip())
+
+
+MakeNode = Callable[[str, Plan, ForkServer], Node]
+"""Makes a node of a network from its name and plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +237,14 @@ class Network:
 
     """
 
-    def __init__(self, directory: Path, server: ForkServer, epoch: datetime | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        server: ForkServer,
+        *,
+        epoch: datetime | None = None,
+        make_node: MakeNode = Node,
+    ) -> None:
         self.directory = directory
         self.epoch = epoch or datetime.now(UTC)
         self.nodes: dict[str, Node] = {}
@@ -238,6 +252,7 @@ class Network:
         self.sent: list[tuple[str, str]] = []
         self.heard: set[str] = set()
         self._server = server
+        self._make_node = make_node
         self._news = asyncio.Event()
         self._plans: dict[str, Plan] = {}
 
@@ -283,7 +298,7 @@ class Network:
             crash = (crashes or {}).get(name)
             plan = replace(self._plans[name], crash="" if crash is None else str(crash), counts=counts)
             (self.directory / name).mkdir(mode=0o700, exist_ok=True)
-            node = self.nodes[name] = Node(name, plan, self._server)
+            node = self.nodes[name] = self._make_node(name, plan, self._server)
             node.on_ready = partial(self._lead, name)
         self.nodes["app"].on_effect = self._hear
         async with asyncio.TaskGroup() as group:
@@ -388,13 +403,18 @@ def _effects(path: Path) -> tuple[tuple[str, str], ...]:
 
 @asynccontextmanager
 async def open_network(
-    directory: Path, server: ForkServer, *, haste: float, epoch: datetime | None = None
+    directory: Path,
+    server: ForkServer,
+    *,
+    haste: float,
+    epoch: datetime | None = None,
+    make_node: MakeNode = Node,
 ) -> AsyncIterator[Network]:
     """Make a network in a directory of its own; its processes come from ``server``.
 
     Networks that take over each other's data share an ``epoch``, so that no clock goes back.
     """
     async with AsyncExitStack() as stack:
-        network = Network(directory, server, epoch)
+        network = Network(directory, server, epoch=epoch, make_node=make_node)
         await network.prepare(stack, haste)
         yield network
