@@ -7,23 +7,21 @@ import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from awala.base.files import private_directory
 from awala.testing.commands import COMMANDS, MODULES, CommandNode
 from awala.testing.forks import ForkServer, fork_server
-from awala.testing.kills import Killer
+from awala.testing.kills import Damage, Killer
 from awala.testing.networks import Node, open_network
 from awala.testing.programs import Plan
 
 SIZE = 2000
 """Kills that acceptance asks for."""
 
-ROUND = 50
-"""Kills between two looks at what every message came to."""
+ROUND = 25
+"""Kills in one network before every message must have come to its end."""
 
 QUICK_NETWORKS = 3
 """Networks whose clocks run fast, beside one that is run by the public commands."""
@@ -64,42 +62,40 @@ class Soak:
                 fork_server("awala.testing.programs", *MODULES) as server,
                 asyncio.TaskGroup() as group,
             ):
-                group.create_task(self._one(Path(directory) / "commands", server, BY_COMMANDS))
+                group.create_task(self._keep_killing(Path(directory) / "commands", server, BY_COMMANDS))
                 for number in range(QUICK_NETWORKS):
-                    group.create_task(self._one(Path(directory) / f"quick-{number}", server, QUICK))
+                    group.create_task(self._keep_killing(Path(directory) / f"quick-{number}", server, QUICK))
         seconds = time.monotonic() - began
         print(f"{self._kills} kills, {self._messages} messages, {self._kills / seconds:.2f} kills/s")
         return not self._failed
 
-    async def _one(self, directory: Path, server: ForkServer, pace: Pace) -> None:
-        seed = secrets.randbits(32)
-        async with _network(directory, server, pace, seed) as killer:
-            while self._left > 0 and not self._failed:
-                kills = min(ROUND, self._left)
-                self._left -= kills
-                damage = await killer.round(kills, drain_seconds=pace.drain_seconds)
-                self._kills += damage.kills
-                self._messages += damage.messages
-                self._failed |= bool(damage.problems)
-                print(
-                    f"{directory.name} seed {seed}: {damage.kills} kills, {damage.messages} messages, "
-                    f"{damage.seconds:.0f} s {'FAILED' if damage.problems else 'ok'}",
-                    *damage.problems,
-                    sep="\n  ",
-                    flush=True,
-                )
-
-
-@asynccontextmanager
-async def _network(directory: Path, server: ForkServer, pace: Pace, seed: int) -> AsyncIterator[Killer]:
-    await asyncio.to_thread(private_directory, directory)
-    async with AsyncExitStack() as stack:
-        network = await stack.enter_async_context(
-            open_network(
-                directory, server, haste=pace.haste, make_node=_by_command if pace is BY_COMMANDS else Node
+    async def _keep_killing(self, directory: Path, server: ForkServer, pace: Pace) -> None:
+        """Kill in one network after the other, each a new one, until nothing is left to do."""
+        number = 0
+        while self._left > 0 and not self._failed:
+            number += 1
+            kills = min(ROUND, self._left)
+            self._left -= kills
+            seed = secrets.randbits(32)
+            damage = await _kill(directory / str(number), server, pace, seed, kills)
+            self._kills += damage.kills
+            self._messages += damage.messages
+            self._failed |= bool(damage.problems)
+            print(
+                f"{directory.name} {number} seed {seed}: {damage.kills} kills, {damage.messages} messages, "
+                f"{damage.seconds:.0f} s {'FAILED' if damage.problems else 'ok'}",
+                *damage.problems,
+                sep="\n  ",
+                flush=True,
             )
-        )
-        yield Killer(network, seed=seed, kills_per_second=pace.kills_per_second)
+
+
+async def _kill(directory: Path, server: ForkServer, pace: Pace, seed: int, kills: int) -> Damage:
+    await asyncio.to_thread(private_directory, directory)
+    make_node = _by_command if pace is BY_COMMANDS else Node
+    async with open_network(directory, server, make_node=make_node) as network:
+        killer = Killer(network, seed=seed, haste=pace.haste, kills_per_second=pace.kills_per_second)
+        return await killer.run(kills, drain_seconds=pace.drain_seconds)
 
 
 def _by_command(name: str, plan: Plan, server: ForkServer) -> Node:

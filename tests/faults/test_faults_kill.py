@@ -29,9 +29,9 @@ async def test_nothing_is_lost_and_nothing_comes_twice_when_nodes_are_killed(ser
     async def kill(name, kills, per_second, haste, make_node):
         seed = secrets.randbits(32)
         (tmp_path / name).mkdir()
-        async with open_network(tmp_path / name, server, haste=haste, make_node=make_node) as network:
-            killer = Killer(network, seed=seed, kills_per_second=per_second)
-            damage = await killer.round(kills, drain_seconds=60)
+        async with open_network(tmp_path / name, server, make_node=make_node) as network:
+            killer = Killer(network, seed=seed, haste=haste, kills_per_second=per_second)
+            damage = await killer.run(kills, drain_seconds=60)
         assert damage.problems == (), f"seed {seed}"
         assert damage.kills >= kills
         assert damage.messages > 0
@@ -42,7 +42,7 @@ async def test_nothing_is_lost_and_nothing_comes_twice_when_nodes_are_killed(ser
 
 
 async def test_a_node_that_ends_in_any_other_way_is_told_with_its_log(server, tmp_path):
-    async with open_network(tmp_path, server, haste=20) as network:
+    async with open_network(tmp_path, server) as network:
         (tmp_path / "app").mkdir()
         (tmp_path / "app" / "vault").write_text("in the way")
         with pytest.raises(ExceptionGroup) as failed:

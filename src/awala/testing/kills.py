@@ -28,7 +28,7 @@ LINK_SECONDS: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What a round of kills came to."""
+    """What so many kills came to."""
 
     kills: int
     messages: int
@@ -39,22 +39,22 @@ class Damage:
 class Killer:
     """Kills nodes of one network, chosen by a seed."""
 
-    def __init__(self, network: Network, *, seed: int, kills_per_second: float) -> None:
+    def __init__(self, network: Network, *, seed: int, haste: float, kills_per_second: float) -> None:
         self._network = network
         self._random = Random(seed)  # noqa: S311 - it must be repeatable, and nothing else
         self._seed = seed
+        self._haste = haste
         self._rate = kills_per_second
         self._asked = 0
 
-    async def round(self, kills: int, *, drain_seconds: float) -> Damage:
+    async def run(self, kills: int, *, drain_seconds: float) -> Damage:
         """Start the network, kill so many times, wait until all is answered, and look at the effects."""
         network = self._network
         began = time.monotonic()
         problems: list[str] = []
         try:
-            async with network.running():
-                if not self._asked:
-                    await network.meet()
+            async with network.running(haste=self._haste):
+                await network.meet()
                 async with self._traffic():
                     await self._kill(kills)
                 async with asyncio.timeout(drain_seconds):
@@ -64,7 +64,7 @@ class Killer:
         except* TimeoutError:
             missing = {name for _, name in network.sent} - network.heard
             problems.append(f"{len(missing)} unanswered after {drain_seconds:.0f} s: {sorted(missing)[:5]}")
-        except* Exception as errors:  # noqa: BLE001 - whatever it is, it is what came of this round
+        except* Exception as errors:  # noqa: BLE001 - whatever it is, it is what came of it
             problems += [f"{type(error).__name__}: {error}" for error in errors.exceptions]
         problems = problems or network.problems()
         deaths = sum(node.deaths for node in network.nodes.values())

@@ -20,7 +20,7 @@ from awala.testing.forks import fork_server
 from awala.testing.networks import NAMES, Network, open_network
 
 HASTE: Final = 50.0
-"""How much faster than ours the clocks of the nodes are."""
+"""How much faster than ours the clocks of the nodes are; they stay within `MAX_LEAD` for a whole journey."""
 
 SIDE_BY_SIDE: Final = 4
 """Journeys at the same time: each spends half of its time waiting."""
@@ -125,7 +125,10 @@ class Matrix:
         crashes = {} if case is None else {case.node: Crash(case.point, case.number)}
         problems: list[str] = []
         try:
-            async with asyncio.timeout(JOURNEY_SECONDS), network.running(crashes, counts=case is None):
+            async with (
+                asyncio.timeout(JOURNEY_SECONDS),
+                network.running(crashes, haste=HASTE, counts=case is None),
+            ):
                 await journey(network)
         except* TimeoutError:
             problems.append(f"no end within {JOURNEY_SECONDS:.0f} s; answered: {sorted(network.heard)}")
@@ -158,11 +161,7 @@ async def open_matrix(directory: Path, *, side_by_side: int = SIDE_BY_SIDE) -> A
         for number in range(side_by_side):
             place = directory / f"network-{number}"
             place.mkdir(mode=0o700)
-            networks.append(
-                await stack.enter_async_context(
-                    open_network(place, server, haste=HASTE, epoch=networks[0].epoch if networks else None)
-                )
-            )
+            networks.append(await stack.enter_async_context(open_network(place, server)))
         async with asyncio.timeout(JOURNEY_SECONDS), networks[0].running():
             await networks[0].meet()
             await networks[0].ask("first")

@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -44,8 +44,8 @@ _POLL_SECONDS: Final = 0.02
 LOG_LINES: Final = 200
 """Lines kept of what each node complained of."""
 
-START_SECONDS: Final = 30.0
-"""Time for a node to become ready, and to end."""
+MAX_LEAD: Final = timedelta(hours=2)
+"""How far the nodes' clocks may be ahead of the real time: a courier's certificate is backdated so far."""
 
 _KINDS: Final = {
     "internet": "internet-gateway",
@@ -233,7 +233,6 @@ class Network:
         links: the proxy before each door, as ``"internet poweb"``; every connection goes through one.
         sent: message id and name of each question that the app has taken over.
         heard: names of the answers that have taken effect.
-        epoch: the moment at which the nodes' clocks showed the real time.
 
     """
 
@@ -242,11 +241,9 @@ class Network:
         directory: Path,
         server: ForkServer,
         *,
-        epoch: datetime | None = None,
         make_node: MakeNode = Node,
     ) -> None:
         self.directory = directory
-        self.epoch = epoch or datetime.now(UTC)
         self.nodes: dict[str, Node] = {}
         self.links: dict[str, ChaosProxy] = {}
         self.sent: list[tuple[str, str]] = []
@@ -256,7 +253,7 @@ class Network:
         self._news = asyncio.Event()
         self._plans: dict[str, Plan] = {}
 
-    async def prepare(self, stack: AsyncExitStack, haste: float) -> None:
+    async def prepare(self, stack: AsyncExitStack) -> None:
         """Make names, certificates and links; nothing runs yet."""
         authority = await asyncio.to_thread(Authority.create)
         zones = SignedZones()
@@ -284,19 +281,28 @@ class Network:
                 resolver=doh.url,
                 authority=str(ca_file),
                 gateway=f"http://{self.links['gateway poweb'].address}" if name == "app" else "",
-                haste=haste,
-                epoch=self.epoch.isoformat(),
             )
 
     @asynccontextmanager
     async def running(
-        self, crashes: Mapping[str, Crash] | None = None, *, counts: bool = False
+        self, crashes: Mapping[str, Crash] | None = None, *, haste: float = 1.0, counts: bool = False
     ) -> AsyncIterator[None]:
-        """Run all nodes for the block; whatever ends one but SIGKILL is raised, and ends the block."""
+        """Run all nodes for the block; whatever ends one but SIGKILL is raised, and ends the block.
+
+        Their clocks begin with the real time, and run ``haste`` times as fast. TLS has the real time always,
+        so no block should last for more than `MAX_LEAD`.
+        """
         self.sent, self.heard = [], set()
+        epoch = datetime.now(UTC).isoformat()
         for name in NAMES:
             crash = (crashes or {}).get(name)
-            plan = replace(self._plans[name], crash="" if crash is None else str(crash), counts=counts)
+            plan = replace(
+                self._plans[name],
+                haste=haste,
+                epoch=epoch,
+                crash="" if crash is None else str(crash),
+                counts=counts,
+            )
             (self.directory / name).mkdir(mode=0o700, exist_ok=True)
             node = self.nodes[name] = self._make_node(name, plan, self._server)
             node.on_ready = partial(self._lead, name)
@@ -406,15 +412,10 @@ async def open_network(
     directory: Path,
     server: ForkServer,
     *,
-    haste: float,
-    epoch: datetime | None = None,
     make_node: MakeNode = Node,
 ) -> AsyncIterator[Network]:
-    """Make a network in a directory of its own; its processes come from ``server``.
-
-    Networks that take over each other's data share an ``epoch``, so that no clock goes back.
-    """
+    """Make a network in a directory of its own; its processes come from ``server``."""
     async with AsyncExitStack() as stack:
-        network = Network(directory, server, epoch=epoch, make_node=make_node)
-        await network.prepare(stack, haste)
+        network = Network(directory, server, make_node=make_node)
+        await network.prepare(stack)
         yield network
