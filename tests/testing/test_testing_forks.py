@@ -81,6 +81,20 @@ async def test_it_is_a_real_process_that_a_signal_kills(server, tmp_path):
     assert [process.returncode for process in processes[1:]] == [None] * 4
 
 
+async def test_who_gives_up_waiting_for_a_process_leaves_none_behind_and_confuses_nobody(server, tmp_path):
+    for turns in range(6):
+        task = asyncio.create_task(server.spawn(f"{HERE}:wait", directory=tmp_path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+        process = await server.spawn(f"{HERE}:wait", directory=tmp_path)
+        assert await process.stdout.readline() == b"here\n"
+        process.kill()
+        assert await process.wait() == -signal.SIGKILL
+    assert not server._running
+
+
 async def test_processes_end_with_their_server(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     async with asyncio.timeout(20):

@@ -90,10 +90,12 @@ class ForkServer:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._replies: asyncio.Queue[int] = asyncio.Queue()
+        self._asked: dict[int, asyncio.Future[int]] = {}
+        self._number = 0
         self._running: dict[int, ForkedProcess] = {}
         self._ends: dict[int, int] = {}  # of children that ended before we knew them
-        self._asking = asyncio.Lock()
+        self._abandoned: set[int] = set()
+        self._has_ended = False
 
     async def spawn(
         self,
@@ -130,28 +132,59 @@ class ForkServer:
                 "directory": str(directory),
                 "environment": None if environment is None else dict(environment),
             }
-            async with self._asking:
-                socket.send_fds(self._socket, [json.dumps(request).encode()], theirs)
-                pid = await self._replies.get()
-        except OSError:
-            pid = 0
+            pid = await self._fork(request, theirs)
+        except BaseException:
+            for descriptor in ours:
+                os.close(descriptor)
+            raise
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
-        if pid <= 0:
-            for descriptor in ours:
-                os.close(descriptor)
-            raise ForkServerError("the fork server has ended")
-        writer = await _writer(ours.pop(0)) if stdin != DEVNULL else None
-        process = ForkedProcess(pid, writer, await _reader(ours[0]), await _reader(ours[1]))
+        try:
+            writer = await _writer(ours.pop(0)) if stdin != DEVNULL else None
+            process = ForkedProcess(pid, writer, await _reader(ours.pop(0)), await _reader(ours.pop(0)))
+        except BaseException:
+            self._abandon(pid)
+            raise
         self._running[pid] = process
         if pid in self._ends:
             self._note_end(pid, self._ends.pop(pid))
         return process
 
+    async def _fork(self, request: Mapping[str, object], descriptors: Sequence[int]) -> int:
+        """Have the server fork, and return the child's pid; a child that nobody waits for is killed."""
+        if self._has_ended:
+            raise ForkServerError("the fork server has ended")
+        self._number += 1
+        number = self._number
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        try:
+            socket.send_fds(self._socket, [json.dumps({**request, "number": number}).encode()], descriptors)
+        except OSError as error:
+            del self._asked[number]
+            raise ForkServerError("the fork server has ended") from error
+        return await future
+
+    def _note_fork(self, number: int, pid: int) -> None:
+        future = self._asked.pop(number)
+        if future.done():
+            self._abandon(pid)
+        else:
+            future.set_result(pid)
+
+    def _abandon(self, pid: int) -> None:
+        """Kill a process that nobody waits for any more."""
+        if self._ends.pop(pid, None) is None:
+            self._abandoned.add(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def _note_end(self, pid: int, code: int) -> None:
         process = self._running.pop(pid, None)
-        if process is None:
+        if pid in self._abandoned:
+            self._abandoned.discard(pid)
+        elif process is None:
             self._ends[pid] = code
         else:
             process.note_end(code)
@@ -160,12 +193,15 @@ class ForkServer:
         """Take what the server reports until it ends."""
         loop = asyncio.get_running_loop()
         while report := await loop.sock_recv(self._socket, _REQUEST_SIZE):
-            event, pid, code = json.loads(report)
+            event, pid, number = json.loads(report)
             if event == "forked":
-                self._replies.put_nowait(pid)
+                self._note_fork(number, pid)
             else:
-                self._note_end(pid, code)
-        self._replies.put_nowait(0)
+                self._note_end(pid, number)
+        self._has_ended = True
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(ForkServerError("the fork server has ended"))
 
     def kill_all(self) -> None:
         """Kill every process that still runs."""
@@ -255,13 +291,14 @@ def _serve(
             octets, descriptors, _, _ = socket.recv_fds(sock, _REQUEST_SIZE, 3)
             if not octets:
                 return
+            request = json.loads(octets)
             pid = os.fork()
             if pid == 0:
-                _become(json.loads(octets), descriptors, inherited)
+                _become(request, descriptors, inherited)
             for each in descriptors:
                 os.close(each)
             running.add(pid)
-            sock.send(json.dumps(["forked", pid, 0]).encode())
+            sock.send(json.dumps(["forked", pid, request["number"]]).encode())
 
 
 def _reap(sock: socket.socket, running: set[int]) -> None:
