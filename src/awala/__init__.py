@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from awala.sdk import (
         AwalaError,
+        Context,
         GatewayMismatchError,
         Handler,
         IncomingMessage,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AwalaError",
+    "Context",
     "GatewayMismatchError",
     "Handler",
     "IncomingMessage",

@@ -20,7 +20,7 @@ PATIENCE = 60
 @pytest.fixture(scope="module")
 def code():
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec", dont_inherit=True), names)  # noqa: S102 - this repository's own page
@@ -47,6 +47,25 @@ async def test_the_app_of_the_page_gets_an_answer_from_its_service(code, net, tm
     second = await code.ask("Bonn", params, tmp_path / "asker", gateway)
 
     assert [first, second] == ["sunny in Lima", "sunny in Bonn"]
+
+
+async def test_the_counter_of_the_page_counts_each_question_once(code, net):
+    counts: asyncio.Queue[str] = asyncio.Queue()
+
+    def setup(app):
+        @app.on(code.COUNT)
+        async def take(message):
+            counts.put_nowait(message.content.decode())
+
+    side = await net.side("a")
+    service = await net.pong(code.counter)
+    app = await net.app(side, setup)
+    peer = await app.add_internet_peer(service.node.connection_params())
+    for _ in range(3):
+        await app.send(peer, code.QUESTION, b"")
+        await counts.get()
+    async with service.running.transaction() as connection:
+        assert connection.execute("SELECT count(*) FROM question").fetchone() == (3,)
 
 
 async def test_the_service_of_the_page_starts_with_its_own_configuration(code, tmp_path, monkeypatch):

@@ -8,7 +8,8 @@ import pytest
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.sdk import IncomingMessage, TicketState, UnwantedMessageError
 from awala.sdk import messages as module
-from awala.sdk.messages import Handlers, Tickets
+from awala.sdk.handlers import Handlers
+from awala.sdk.messages import Tickets
 from awala.testing import FakeClock
 from helpers.nodes import DAY, HOUR, NOW, running
 

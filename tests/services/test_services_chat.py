@@ -6,7 +6,7 @@ import json
 import pytest
 
 from awala.sdk import IncomingMessage, Peer, PeerKind, UnwantedMessageError
-from awala.sdk.messages import Handlers
+from awala.sdk.handlers import Handlers
 from awala.services.chat import MAX_TEXT, TEXT, Chat, ChatError
 from helpers.nodes import DAY, ENDPOINT, NOW, PEER, STRANGER
 

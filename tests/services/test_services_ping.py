@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from awala.messages.media_types import PING, PONG
 from awala.sdk import IncomingMessage, UnwantedMessageError
-from awala.sdk.messages import Handlers
+from awala.sdk.handlers import Handlers
 from awala.services.ping import MAX_CONTENT, PING_LIFE, Pinger, answer_pings, read_id
 from helpers.nodes import DAY, NOW
 

@@ -26,7 +26,15 @@ from awala.base.files import (
     sync_directory,
 )
 
-__all__ = ["Database", "StorageBusyError", "StorageError", "StorageFullError"]
+__all__ = [
+    "Database",
+    "StorageBusyError",
+    "StorageError",
+    "StorageFullError",
+    "StorageVersionError",
+    "connect",
+    "storage_failure",
+]
 
 T = TypeVar("T")
 
@@ -54,8 +62,8 @@ WAL_SIZE_LIMIT = 64 * 1024 * 1024
 _CACHED_STATEMENTS = 256
 
 
-def _mapped(error: BaseException, path: Path) -> BaseException:
-    """Return what the caller should see for an error met in a job."""
+def storage_failure(error: BaseException, path: Path) -> BaseException:
+    """Return what the caller should see for an error met with the database at ``path``."""
     if isinstance(error, sqlite3.Error):
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         mapped: AwalaError
@@ -108,7 +116,7 @@ class _Job(Generic[T]):
         try:
             self.result = self.work(connection)
         except BaseException as error:  # noqa: BLE001 - the caller gets it, the writer thread lives on
-            self.error = _mapped(error, path)
+            self.error = storage_failure(error, path)
 
     def settle(self) -> None:
         """Tell the caller, in its own loop, once the outcome is durable."""
@@ -194,7 +202,7 @@ class _Writer(threading.Thread):
         except (sqlite3.Error, _LostTransactionError) as error:
             self._roll_back()
             for job in jobs:
-                job.error = job.error or _mapped(error, self._path)
+                job.error = job.error or storage_failure(error, self._path)
             return not began  # where none begins, none will for a single job
         return True
 
@@ -279,7 +287,7 @@ class Database:
                 for reader in readers:
                     reader.execute("PRAGMA query_only = ON")
             except (sqlite3.Error, OSError) as error:
-                raise _mapped(error, path) from error
+                raise storage_failure(error, path) from error
             opened.pop_all()  # from here they belong to the database object
         writer = _Writer(writing, path)
         writer.start()
@@ -334,7 +342,7 @@ class Database:
             finally:
                 connection.execute("COMMIT")
         except (sqlite3.Error, StopIteration) as error:
-            raise _mapped(error, self.path) from error
+            raise storage_failure(error, self.path) from error
         finally:
             self._readers.put(connection)
 
@@ -351,6 +359,23 @@ class Database:
             while not self._readers.empty():
                 self._readers.get().close()
             self._writer.finish()  # last, so that SQLite folds the log into the database
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection that writes to a database alone, made 0600 if need be; blocking.
+
+    For who must hold a transaction open for a while; everybody else uses `Database`.
+
+    Raises sqlite3.Error and OSError, for which `storage_failure` gives what to raise.
+    """
+    _create(path)
+    connection = _connect(path)
+    try:
+        _prepare(connection, PAGE_SIZE, CHECKPOINT_PAGES)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _create(path: Path) -> None:

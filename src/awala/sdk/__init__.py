@@ -14,11 +14,14 @@ from awala.nodes.endpoint.errors import (
 from awala.nodes.endpoint.inbox import UnwantedMessageError
 from awala.nodes.endpoint.peers import Peer, PeerKind
 from awala.sdk.app import PairingRefusedError, PrivateApp
-from awala.sdk.messages import Handler, IncomingMessage, Ticket, TicketState
+from awala.sdk.context import Context
+from awala.sdk.handlers import Handler
+from awala.sdk.messages import IncomingMessage, Ticket, TicketState
 from awala.sdk.pairing import Invitation, Offer, PairingTextError
 
 __all__ = [
     "AwalaError",
+    "Context",
     "GatewayMismatchError",
     "Handler",
     "IncomingMessage",

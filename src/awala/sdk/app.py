@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from awala.nodes.endpoint.identity import DEFAULT_LIFE
 from awala.nodes.endpoint.peers import Peer, PeerKind
 from awala.nodes.endpoint.private import PrivateEndpoint
 from awala.nodes.endpoint.root import open_private_endpoint
-from awala.sdk.messages import Handler, Handlers, Ticket, Tickets
+from awala.sdk.context import empty_outbox
+from awala.sdk.database import AppDatabase, open_database
+from awala.sdk.handlers import H, Handlers
+from awala.sdk.messages import Ticket, Tickets
 from awala.sdk.pairing import NONCE_SIZE, Invitation, Offer
 
 _OFFERS = "offers"
@@ -40,9 +44,11 @@ class PrivateApp:
     a network. Handlers run one at a time, each message until it was dealt with.
     """
 
-    def __init__(self, endpoint: PrivateEndpoint) -> None:
+    def __init__(self, endpoint: PrivateEndpoint, database: AppDatabase) -> None:
         self._endpoint = endpoint
+        self._database = database
         self._handlers = Handlers()
+        self._handlers.bind(endpoint.identity, database)
         self._tickets = Tickets(endpoint.events, endpoint.clock)
 
     @classmethod
@@ -59,11 +65,18 @@ class PrivateApp:
 
         ``setup`` registers handlers before the first message is given out.
         """
-        async with open_private_endpoint(data_dir, gateway=gateway, clock=clock) as endpoint:
-            app = cls(endpoint)
+        async with (
+            open_private_endpoint(data_dir, gateway=gateway, clock=clock) as endpoint,
+            open_database(data_dir, endpoint.clock) as database,
+        ):
+            app = cls(endpoint, database)
             if setup is not None:
                 setup(app)
-            async with in_background(endpoint.run(app._handlers.receive), app._tickets.run()):
+            async with in_background(
+                endpoint.run(app._handlers.receive),
+                app._tickets.run(),
+                empty_outbox(database, endpoint.identity, endpoint.clock),
+            ):
                 yield app
 
     @property
@@ -71,9 +84,19 @@ class PrivateApp:
         """The node id of this app's endpoint."""
         return self._endpoint.node_id
 
-    def on(self, message_type: str | None = None) -> Callable[[Handler], Handler]:
-        """Register a handler for messages of a type; without a type, for all that have no own handler."""
+    def on(self, message_type: str | None = None) -> Callable[[H], H]:
+        """Register a handler for messages of a type; without a type, for all that have no own handler.
+
+        A handler with a second parameter gets a `Context` there.
+        """
         return self._handlers.on(message_type)
+
+    def transaction(self) -> AbstractAsyncContextManager[sqlite3.Connection]:
+        """Give the connection to ``app.sqlite``, outside of any handler; what the block writes is committed.
+
+        Raises StorageError and StorageFullError; nothing was kept then.
+        """
+        return self._database.transaction()
 
     def on_authorised(self, handler: Callable[[Peer], Awaitable[None]]) -> None:
         """Have ``handler`` called with each peer that says, in a message, that this app may write to it."""

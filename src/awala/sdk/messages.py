@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from awala.base.clock import Clock
 from awala.nodes.background import first_of
-from awala.nodes.endpoint.inbox import Attempt, UnwantedMessageError
 from awala.nodes.events import Action, EventHub
 from awala.spool.model import Kind
 
@@ -31,10 +29,6 @@ class IncomingMessage:
     created: datetime
     expires: datetime
     attempt: int
-
-
-Handler = Callable[[IncomingMessage], Awaitable[None]]
-"""Deals with a message: returning lets go of it, raising has it tried again later."""
 
 
 class TicketState(Enum):
@@ -132,45 +126,3 @@ class Tickets:
                     ticket = self._open.pop(event.message_id, None)
                     if ticket is not None:
                         ticket.settle(states[event.action], event.reason)
-
-
-class Handlers:
-    """Which handler an app has for which type of message."""
-
-    def __init__(self) -> None:
-        self._handlers: dict[str, Handler] = {}
-        self._default: Handler | None = None
-
-    def on(self, message_type: str | None) -> Callable[[Handler], Handler]:
-        """Register a handler for a type; None is for every type without one of its own."""
-
-        def register(handler: Handler) -> Handler:
-            if message_type is None:
-                self._default = handler
-            else:
-                self._handlers[message_type] = handler
-            return handler
-
-        return register
-
-    async def handle(self, message: IncomingMessage) -> None:
-        """Give a message to its handler; one of a type that nobody handles is put into quarantine."""
-        handler = self._handlers.get(message.type, self._default)
-        if handler is None:
-            raise UnwantedMessageError("no handler takes messages of this type")
-        await handler(message)
-
-    async def receive(self, attempt: Attempt) -> None:
-        """Give what the endpoint received to its handler."""
-        message = attempt.message
-        await self.handle(
-            IncomingMessage(
-                id=message.message_id,
-                sender_id=message.sender_id,
-                type=message.type,
-                content=message.content,
-                created=message.created,
-                expires=message.expires,
-                attempt=attempt.number,
-            )
-        )

@@ -73,6 +73,25 @@ class FakeClock:
         self._sleepers = [(deadline + shift, order, future) for deadline, order, future in self._sleepers]
 
 
+class HastyClock:
+    """A clock that runs ``haste`` times as fast as the machine's, so that pauses and back-offs are short.
+
+    Nodes of one network share its ``epoch``, the moment at which it showed the real time, over restarts too.
+    """
+
+    def __init__(self, haste: float, epoch: datetime | None = None) -> None:
+        self._haste = haste
+        self._epoch = epoch or datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """Return the present of this clock."""
+        return self._epoch + (datetime.now(UTC) - self._epoch) * self._haste
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once ``seconds`` of this clock have passed."""
+        await asyncio.sleep(seconds / self._haste)
+
+
 async def _settle() -> None:
     for _ in range(_SETTLING_ROUNDS):
         await asyncio.sleep(0)

@@ -66,6 +66,11 @@ class TcpProxy:
         """Whether the link is cut."""
         return self._server is None
 
+    @property
+    def target(self) -> tuple[str, int]:
+        """Host and port that new connections are passed on to."""
+        return self._target
+
     def retarget(self, host: str, port: int) -> None:
         """Pass new connections on to another target; open ones stay."""
         self._target = (host, port)

@@ -45,6 +45,19 @@ OnAuthorization = Callable[[Peer], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """A message that is ready for the outbox: its parcel."""
+
+    parcel: Parcel
+    octets: bytes
+
+    @property
+    def message_id(self) -> str:
+        """The message's id."""
+        return self.parcel.message_id
+
+
+@dataclass(frozen=True, slots=True)
 class Posted:
     """A message in the outbox, and when it leaves it in any case."""
 
@@ -110,25 +123,45 @@ class EndpointIdentity:
 
         Raises UnknownPeerError, NotAuthorisedError, MessageTooLargeError, StorageFullError.
         """
+        sealed = await self.seal(peer_id, message, life=life)
+        await self._put_out(sealed.parcel, sealed.octets, priority)
+        return Posted(sealed.message_id, capped_expiry(sealed.parcel))
+
+    async def seal(
+        self, peer_id: str, message: ServiceMessage, *, life: timedelta, message_id: str | None = None
+    ) -> Sealed:
+        """Make the parcel of a message, and put it nowhere; it has a new id unless one is given.
+
+        Raises UnknownPeerError, NotAuthorisedError, MessageTooLargeError.
+        """
         peer = await self.require_peer(peer_id)
-        message_id = self._message_id()
-        now = self._clock.now()
+        self._outgoing(peer)  # a peer that cannot be reached is told now
         parcel, octets = await self._sealer.seal(
-            message, peer=peer, message_id=message_id, now=now, life=min(life, MAX_LIFE)
+            message,
+            peer=peer,
+            message_id=message_id or self._message_id(),
+            now=self._clock.now(),
+            life=min(life, MAX_LIFE),
         )
+        return Sealed(parcel, octets)
+
+    async def put_out(self, octets: bytes) -> None:
+        """Put a parcel of `seal` into the outbox; repeating it changes nothing. Raises StorageFullError."""
+        await self._put_out(Parcel.parse(octets), octets, Priority.BULK)
+
+    async def _put_out(self, parcel: Parcel, octets: bytes, priority: Priority) -> None:
         await take_over(
             self._spool,
             self._events,
             parcel,
             octets,
             kind=Kind.PARCEL,
-            hop=self._outgoing(peer),
+            hop=self._outgoing(await self.require_peer(parcel.recipient.id)),
             way=self._way,
-            now=now,
+            now=self._clock.now(),
             carriers=Carrier.ONLINE,
             priority=priority,
         )
-        return Posted(message_id, capped_expiry(parcel))
 
     async def require_peer(self, peer_id: str) -> Peer:
         """Return a peer; raises UnknownPeerError."""
