@@ -861,6 +861,26 @@ async def test_a_debt_that_finds_no_room_is_an_error_and_nothing_is_kept(make):
     assert await take(spool, arrival("c", priority=Priority.CONTROL), debts=[debt("m1")]) == [STORED]
 
 
+@pytest.mark.rule("4.9")
+async def test_what_came_earlier_in_a_batch_counts_for_what_comes_later(make):
+    spool = await make(quota=20_000)
+    room = 20_000 - 20_000 // 8
+    owing = [arrival("m1", b"", owed_to="0p"), arrival("m2", b"", owed_to="0p")]
+    left = room - 3 * ITEM_COST - 2 * DEBT_COST
+
+    assert await take(spool, *owing, arrival("m3", bytes(left + 1))) == [STORED, STORED, FULL]
+    assert await take(spool, *owing, arrival("m3", bytes(left))) == [DUPLICATE, DUPLICATE, STORED]
+
+
+@pytest.mark.rule("4.9")
+async def test_a_batch_with_the_same_message_twice_counts_it_once(spool):
+    expired = arrival("m1", b"one", expiry=-MINUTE)
+
+    assert await take(spool, arrival("m2"), expired, arrival("m1", b"again"), arrival("m3")) == [STORED] * 4
+    assert await spool.usage() == Usage(3, 13, 3, 0)
+    assert await spool.totals() == {HOP: Totals(3, 13)}
+
+
 async def test_a_replacement_needs_room_for_what_it_adds_alone(make):
     spool = await make(quota=16_000)
     await take(spool, arrival("m1", bytes(10_000)))

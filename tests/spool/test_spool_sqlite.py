@@ -454,6 +454,45 @@ async def test_closing_finishes_what_was_given(spool, tmp_path):
     await spool.close()
 
 
+# --- the clock ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("2.11")
+async def test_running_time_adds_up_over_restarts(spool, tmp_path, stopwatch):
+    await take(spool, arrival("m1", expiry=HOUR))
+    for day in range(4):
+        assert await spool.sweep(now=NOW + day * 24 * HOUR + HOUR) == 0
+        stopwatch.run(13 * HOUR)
+        await spool.close()
+        spool = await SqliteSpool.open(tmp_path / "spool", monotonic=stopwatch)
+
+    assert await spool.sweep(now=NOW + 97 * HOUR) == 1
+    await spool.close()
+
+
+@pytest.mark.rule("2.12")
+async def test_after_more_than_a_day_without_running_the_time_must_be_confirmed(spool, tmp_path, stopwatch):
+    await take(spool, arrival("m1", expiry=HOUR))
+    for hour in range(0, 49, 12):
+        await spool.sweep(now=NOW + hour * HOUR)
+        stopwatch.run(12 * HOUR)
+    await spool.close()
+
+    for _ in range(2):  # a start changes nothing about it
+        spool = await SqliteSpool.open(tmp_path / "spool", monotonic=stopwatch)
+        now = NOW + 48 * HOUR + 25 * HOUR
+        assert await spool.sweep(now=now) == 0
+        assert spool.clock_state(now).jump == 25 * HOUR
+        await spool.close()
+    spool = await SqliteSpool.open(tmp_path / "spool", monotonic=stopwatch)
+    await spool.confirm_time(now)
+    await spool.close()
+
+    spool = await SqliteSpool.open(tmp_path / "spool", monotonic=stopwatch)
+    assert await spool.sweep(now=now) == 1
+    await spool.close()
+
+
 # --- concurrency ------------------------------------------------------------------------------------------
 
 
@@ -546,7 +585,7 @@ Disk = namedtuple("Disk", "total used free")  # noqa: PYI024 - what shutil retur
 async def test_full_is_said_before_the_disk_is(spool, monkeypatch):
     mebibyte = 1024 * 1024
     free = partial(Disk, 1000 * mebibyte, 0)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: free(50 * mebibyte + 5_000))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: free(64 * mebibyte + 5_000))
 
     assert await take(spool, arrival("m1", bytes(3_000)), arrival("m2", bytes(3_000))) == [
         Outcome.STORED,

@@ -218,12 +218,21 @@ class _Writer(threading.Thread):
         return True
 
     def _run_together(self, jobs: Sequence[_Job[Any]]) -> None:
+        if len(jobs) == 1:
+            self._run_alone(jobs)
+            return
         for _, group in groupby(jobs, key=_work_of):
             sharing = list(group)
             if not self._run_undoable(sharing) and len(sharing) > 1:
                 for job in sharing:
                     self._run_undoable([job])
         self._connection.execute("COMMIT")
+
+    def _run_alone(self, jobs: Sequence[_Job[Any]]) -> None:
+        succeeded = _run(jobs, self._connection, self._path)
+        if not self._connection.in_transaction:
+            raise _LostTransactionError
+        self._connection.execute("COMMIT" if succeeded else "ROLLBACK")
 
     def _run_undoable(self, jobs: Sequence[_Job[Any]]) -> bool:
         execute = self._connection.execute

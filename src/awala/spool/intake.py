@@ -12,7 +12,7 @@ from awala.base.errors import StorageFullError
 from awala.spool import statements as sql
 from awala.spool.codec import debt_digest, to_micros
 from awala.spool.model import Arrival, Carrier, Debt, Hop, Outcome, Priority, Usage
-from awala.spool.room import DEBT_COST, RECORD_COST, SEEN_COST, Limits, rank, used_room
+from awala.spool.room import DEBT_COST, RECORD_COST, SEEN_COST, SMALL_ITEM, Limits, rank, used_room
 from awala.spool.schema import BY_CARGO, READY, WAITING
 from awala.spool.tally import Tally
 
@@ -98,13 +98,16 @@ def usage(connection: sqlite3.Connection) -> Usage:
 class Intake:
     """Calls on their way in, in one transaction; `finish` writes their new items together.
 
-    ``free`` is how many octets the disk may still take, or None if that is unknown.
+    ``free`` is how many octets the disk may still take, or None if that is
+    unknown; what the database has left over from items that went, small
+    bodies may take besides.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, limits: Limits, free: int | None) -> None:
         self._connection = connection
         self._limits = limits
         self._free = free
+        self._spare = 0 if free is None else _spare(connection)
         self._tally = Tally(connection)
 
     def take(self, call: Call) -> Taken:
@@ -203,8 +206,10 @@ class Intake:
 
     def _has_room(self, prepared: Prepared, need: int, at_hop: int) -> bool:
         arrival, limits, tally = prepared.arrival, self._limits, self._tally
-        if self._free is not None and need > max(0, self._free) and arrival.priority is not Priority.CONTROL:
-            return False
+        if self._free is not None and arrival.priority is not Priority.CONTROL:
+            spare = self._spare if len(arrival.body) <= SMALL_ITEM else 0
+            if need > max(0, self._free + spare):
+                return False
         if limits.quota is not None:
             owed, used = self._cost(prepared.debt), used_room(tally.whole)
             if not limits.admit_item(need, arrival.priority, used=used, owed=owed):
@@ -286,6 +291,13 @@ class Intake:
         self._connection.execute(sql.RENEW_SEEN, (expiry, found.key, hop, pair, prepared.identity))
         tally.reread()
         _forget(found, taken)
+
+
+def _spare(connection: sqlite3.Connection) -> int:
+    """Return the octets in pages of the database that nothing uses."""
+    (pages,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (octets,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(pages * octets)
 
 
 def _pair(arrival: Arrival) -> tuple[str, str]:

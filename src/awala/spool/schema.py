@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-PAGE_SIZE = 4096
+PAGE_SIZE = 2048
 """Octets in a page: seen rows land all over their tree, and each commit writes whole pages."""
 
-CHECKPOINT_PAGES = 4_000
+CHECKPOINT_PAGES = 8_000
 """Pages in the log before they go into the database: commits touch the same pages, then written once."""
 
 READY, WAITING, BY_CARGO = range(3)

@@ -44,7 +44,10 @@ DISK_FLOOR = 64 * 1024 * 1024
 """Octets of the disk that are left free for what draining a full spool needs."""
 
 DISK_FLOOR_SHARE = 20
-"""On a small disk, one part in so many is left free instead."""
+"""On a small disk, one part in so many is left free instead, and `LOG_ROOM`."""
+
+LOG_ROOM = CHECKPOINT_PAGES * PAGE_SIZE
+"""Octets by which the database grows when the log goes into it."""
 
 SWEEP_CHUNK = 500
 """How many rows one transaction of a sweep erases, so that others get their turn."""
@@ -150,7 +153,9 @@ class SqliteSpool:
         prepared: list[Prepared] = []
         try:
             for arrival in batch:
-                prepared.append(await self._prepare(arrival, at))  # noqa: PERF401 - kept on failure
+                is_small = len(arrival.body) <= SMALL_ITEM
+                each = Prepared(arrival, identity_digest(arrival.identity))
+                prepared.append(each if is_small else await self._prepare_large(each, at))
         except BaseException:
             self._files.discard(_files_of(prepared))
             raise
@@ -171,24 +176,18 @@ class SqliteSpool:
             each.folder = folder
         return taken
 
-    async def _prepare(self, arrival: Arrival, now: int) -> Prepared:
-        bare = Prepared(arrival, identity_digest(arrival.identity))
-        if len(arrival.body) <= SMALL_ITEM:
-            return bare
+    async def _prepare_large(self, bare: Prepared, now: int) -> Prepared:
+        body = bare.arrival.body
 
         def foresee(connection: sqlite3.Connection) -> tuple[Outcome, Found | None]:
             return Intake(connection, limits=self._limits, free=self._free_room()).foresee(bare, now)
 
         outcome, found = await self._database.read(foresee)
-        if (
-            outcome is not Outcome.DUPLICATE
-            and found is not None
-            and await self._is_body(found, arrival.body)
-        ):
+        if outcome is not Outcome.DUPLICATE and found is not None and await self._is_body(found, body):
             return replace(bare, same_as=found.file)
         if outcome in {Outcome.DUPLICATE, Outcome.FULL}:
             return bare  # should that change meanwhile, the body goes into the database
-        return replace(bare, file=await self._files.write(arrival.body))
+        return replace(bare, file=await self._files.write(body))
 
     async def _is_body(self, found: Found, octets: bytes) -> bool:
         """Say whether a large body is what is stored already."""
@@ -210,7 +209,7 @@ class SqliteSpool:
             disk = shutil.disk_usage(self._directory)
         except OSError:
             return None
-        return max(0, disk.free - min(DISK_FLOOR, disk.total // DISK_FLOOR_SHARE))
+        return max(0, disk.free - min(DISK_FLOOR, disk.total // DISK_FLOOR_SHARE + LOG_ROOM))
 
     async def seen(self, identity: Identity, *, now: datetime) -> bool:
         """Say whether this message was ever accepted and has not yet expired."""
