@@ -208,6 +208,55 @@ async def test_waits_for_another_process_only_for_a_while(database):
     assert await database.write(lambda connection: add(connection, "one")) == 1
 
 
+def add_all(connection, texts):
+    """Add several notes in one go; one that is empty spoils it."""
+    numbers = [add(connection, text) for text in texts]
+    if "" in texts:
+        raise LookupError
+    return numbers
+
+
+async def test_calls_of_one_kind_that_wait_together_become_one(database):
+    seen = []
+
+    def work(connection, texts):
+        seen.append(list(texts))
+        return add_all(connection, texts)
+
+    async with Gate(database):
+        tasks = [asyncio.ensure_future(database.write_together(work, text)) for text in ("a", "b")]
+        other = asyncio.ensure_future(database.write(lambda connection: add(connection, "c")))
+        tasks.append(asyncio.ensure_future(database.write_together(work, "d")))
+        await asyncio.sleep(0)
+
+    assert await asyncio.gather(*tasks, other) == [1, 2, 4, 3]
+    assert seen == [["a", "b"], ["d"]]
+
+
+async def test_one_that_spoils_a_shared_call_fails_alone(database):
+    failures = []
+    async with Gate(database):
+        tasks = [
+            asyncio.ensure_future(
+                database.write_together(add_all, text, after_failure=lambda text=text: failures.append(text))
+            )
+            for text in ("a", "", "b")
+        ]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [type(result) for result in results] == [int, LookupError, int]
+    assert await database.read(texts) == ["a", "b"]
+    assert failures == [""]
+
+
+async def test_a_shared_call_must_answer_everybody(database):
+    with pytest.raises(ValueError, match="zip"):
+        await database.write_together(lambda _connection, _arguments: [], "a")
+
+    assert await database.write(lambda connection: add(connection, "on")) == 1
+
+
 async def test_a_cancelled_callers_job_is_still_done_and_reported(database):
     seen = []
     async with Gate(database):

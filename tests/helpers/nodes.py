@@ -452,7 +452,7 @@ async def internet_side(
     vault: MemoryVault | None = None,
 ) -> InternetSide:
     clock = clock or FakeClock()
-    spool = spool or MemorySpool()
+    spool = spool or MemorySpool(monotonic=clock.monotonic)
     if vault is None:
         vault = MemoryVault()
         await vault.save_identity(INTERNET_LABEL, key)
@@ -499,7 +499,7 @@ async def private_side(
 ) -> PrivateSide:
     """Make a private gateway; it is paired if there is an Internet gateway."""
     clock = clock or (internet.clock if internet else FakeClock())
-    spool = spool or MemorySpool()
+    spool = spool or MemorySpool(monotonic=clock.monotonic)
     if vault is None:
         vault = MemoryVault()
         await vault.save_identity(PRIVATE_LABEL, key)

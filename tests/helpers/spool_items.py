@@ -50,3 +50,16 @@ def arrival(
 
 def debt(message_id: str = "m1", *, peer: str = "0p", expiry: timedelta = 24 * HOUR) -> Debt:
     return Debt(peer, "0s", "0r", message_id, NOW + expiry)
+
+
+class Stopwatch:
+    """Time that passes when it is told to, whatever a clock shows: a spool's ``monotonic``."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def run(self, passed: timedelta) -> None:
+        self.seconds += passed.total_seconds()

@@ -83,7 +83,8 @@ class TestPrivateEndpoint:
     @pytest.fixture
     def open_endpoint(self, client, gateway, vault):
         async def open_endpoint(**changes):
-            arguments = {"vault": vault, "spool": MemorySpool(), "clock": gateway.clock, "client": client}
+            spool = MemorySpool(monotonic=gateway.clock.monotonic)
+            arguments = {"vault": vault, "spool": spool, "clock": gateway.clock, "client": client}
             endpoint = await PrivateEndpoint.open(**(arguments | changes))
             endpoint.recorder = Recorder(endpoint.events)
             return endpoint
@@ -266,7 +267,7 @@ class TestPrivateEndpoint:
         endpoint._client.cut = True
         await endpoint.identity.send(PEER.node_id, ServiceMessage("t", b""), life=HOUR)
         async with running(endpoint.run(Heard())):
-            await gateway.clock.advance(private_module.UPKEEP_INTERVAL.total_seconds() * 2 + 5)
+            await gateway.clock.advance(private_module.UPKEEP_INTERVAL.total_seconds() * 51)
         assert not await endpoint._spool.totals()
 
     async def test_keeps_small_records_for_its_app(self, endpoint):

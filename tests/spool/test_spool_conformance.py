@@ -11,6 +11,7 @@ from awala.base.errors import StorageFullError
 from awala.base.sqlite import StorageError
 from awala.spool import (
     Carrier,
+    ClockState,
     Hop,
     Kind,
     MemorySpool,
@@ -29,6 +30,7 @@ from helpers.spool_items import (
     NOW,
     OTHER_HOP,
     SECOND,
+    Stopwatch,
     arrival,
     debt,
     identity,
@@ -38,11 +40,17 @@ STORED, REPLACED, DUPLICATE, FULL = Outcome.STORED, Outcome.REPLACED, Outcome.DU
 ITEM_COST = RECORD_COST + SEEN_COST
 
 
+@pytest.fixture
+def stopwatch():
+    return Stopwatch()
+
+
 @pytest.fixture(params=["sqlite", "memory"])
-async def make(request, tmp_path):
+async def make(request, tmp_path, stopwatch):
     opened = []
 
     async def make(**settings):
+        settings["monotonic"] = stopwatch
         spool = (
             await SqliteSpool.open(tmp_path / f"spool{len(opened)}", **settings)
             if request.param == "sqlite"
@@ -65,6 +73,15 @@ async def take(spool, *arrivals, debts=(), now=NOW):
     return await spool.accept(arrivals, now=now, debts=debts)
 
 
+async def run_on(spool, stopwatch, *, start, hours, step=12):
+    """Let the spool run, and be swept now and then; return how many items went."""
+    gone = 0
+    for hour in range(0, hours + 1, step):
+        gone += await spool.sweep(now=start + hour * HOUR)
+        stopwatch.run(step * HOUR)
+    return gone
+
+
 async def lease(spool, hop=HOP, *, now=NOW, duration=MINUTE, limit=10, carrier=Carrier.ONLINE):
     return await spool.lease(hop, now=now, duration=duration, limit=limit, carrier=carrier)
 
@@ -80,8 +97,9 @@ def ids(items):
 # --- accept: identity, version, digest, replacement, duplicates ---------------------------------------
 
 
+@pytest.mark.rule("4.1")
 @pytest.mark.parametrize("size", [0, 1, 64 * 1024, LARGE, 1_000_000])
-async def test_rules_4_keeps_a_message_with_all_that_is_known_of_it(spool, size):
+async def test_keeps_a_message_with_all_that_is_known_of_it(spool, size):
     given = arrival("m1", bytes(size), carriers=Carrier.CARGO, priority=Priority.URGENT, kind=Kind.CARGO)
 
     assert await take(spool, given) == [STORED]
@@ -93,6 +111,7 @@ async def test_rules_4_keeps_a_message_with_all_that_is_known_of_it(spool, size)
     assert await spool.body(item) == given.body
 
 
+@pytest.mark.rule("4.1", "4.2")
 @pytest.mark.parametrize(
     ("second", "outcome"),
     [
@@ -107,7 +126,7 @@ async def test_rules_4_keeps_a_message_with_all_that_is_known_of_it(spool, size)
     ],
 )
 @pytest.mark.parametrize("together", [True, False])
-async def test_rules_4_a_queued_message_is_replaced_by_a_newer_one_alone(spool, second, outcome, together):
+async def test_a_queued_message_is_replaced_by_a_newer_one_alone(spool, second, outcome, together):
     first = arrival("m1", b"one")
 
     if together:
@@ -121,10 +140,11 @@ async def test_rules_4_a_queued_message_is_replaced_by_a_newer_one_alone(spool, 
     assert await spool.body(items[0]) == (first if outcome is DUPLICATE else second).body
 
 
+@pytest.mark.rule("4.2")
 @pytest.mark.parametrize(
     ("field", "value"), [("sender", "0x"), ("recipient", "0x"), ("message_id", "x"), ("kind", Kind.CCA)]
 )
-async def test_rules_4_every_part_of_the_identity_counts(spool, field, value):
+async def test_every_part_of_the_identity_counts(spool, field, value):
     first = arrival("m1", b"one")
     other = replace(first, identity=replace(first.identity, **{field: value}))
 
@@ -139,7 +159,8 @@ async def test_fields_of_an_identity_do_not_run_together(spool):
     assert await take(spool, first, second) == [STORED, STORED]
 
 
-async def test_rules_4_a_message_that_is_gone_stays_a_duplicate_until_it_expires(spool):
+@pytest.mark.rule("4.2")
+async def test_a_message_that_is_gone_stays_a_duplicate_until_it_expires(spool):
     await take(spool, arrival("m1", b"one"))
     await spool.release(await lease(spool), now=NOW)
 
@@ -197,7 +218,8 @@ async def test_an_empty_batch_is_nothing(spool):
 # --- lease, release, retry, refuse --------------------------------------------------------------------
 
 
-async def test_rules_4_order_is_control_then_urgent_then_small_then_oldest(spool):
+@pytest.mark.rule("4.8")
+async def test_order_is_control_then_urgent_then_small_then_oldest(spool):
     await take(
         spool,
         arrival("large-old", bytes(LARGE), created=-9 * HOUR),
@@ -245,6 +267,7 @@ async def test_a_lease_keeps_others_away_until_it_ends(spool):
     assert ids(await lease(spool, now=NOW + MINUTE)) == ["m0", "m1", "m2", "m3", "m4"]
 
 
+@pytest.mark.rule("4.3")
 async def test_parallel_leases_never_share_an_item(spool):
     await take(spool, *(arrival(f"m{n}") for n in range(30)))
 
@@ -267,7 +290,8 @@ async def test_an_item_released_is_gone_for_good(spool):
     assert await spool.totals() == {}
 
 
-async def test_rules_4_only_the_version_that_was_handed_over_is_let_go(spool):
+@pytest.mark.rule("4.3")
+async def test_only_the_version_that_was_handed_over_is_let_go(spool):
     await take(spool, arrival("m1", b"one"))
     (old,) = await lease(spool)
     await take(spool, arrival("m1", b"two", created=-MINUTE))
@@ -282,6 +306,7 @@ async def test_rules_4_only_the_version_that_was_handed_over_is_let_go(spool):
     assert await spool.body(new) == b"two"
 
 
+@pytest.mark.rule("4.3")
 async def test_a_lease_of_a_version_is_not_ended_through_an_older_one(spool):
     await take(spool, arrival("m1", b"one"))
     (old,) = await lease(spool)
@@ -295,6 +320,7 @@ async def test_a_lease_of_a_version_is_not_ended_through_an_older_one(spool):
     assert await lease(spool) == []
 
 
+@pytest.mark.rule("4.3")
 async def test_an_item_refused_is_gone_but_was_seen(spool):
     await take(spool, arrival("m1"))
     (item,) = await lease(spool)
@@ -305,6 +331,7 @@ async def test_an_item_refused_is_gone_but_was_seen(spool):
     assert await spool.seen(identity("m1"), now=NOW)
 
 
+@pytest.mark.rule("4.3")
 async def test_a_failed_attempt_counts_and_waits_its_time(spool):
     await take(spool, arrival("m1"), arrival("m2", created=-HOUR / 2))
     first, second = await lease(spool)
@@ -341,7 +368,8 @@ async def test_many_items_whose_time_comes_at_once_keep_their_order(spool):
 # --- times ---------------------------------------------------------------------------------------------
 
 
-async def test_rules_2_what_is_dated_ahead_waits_for_its_time(spool):
+@pytest.mark.rule("2.3")
+async def test_what_is_dated_ahead_waits_for_its_time(spool):
     await take(spool, arrival("ahead", created=HOUR), arrival("cargo", created=HOUR, carriers=Carrier.CARGO))
 
     assert await lease(spool, carrier=Carrier.ANY) == []
@@ -365,6 +393,7 @@ async def test_an_early_retry_does_not_make_an_item_due_before_its_date(spool):
     assert await lease(spool, now=NOW + HOUR - SECOND) == []
 
 
+@pytest.mark.rule("2.11")
 async def test_what_has_expired_is_never_handed_out(spool):
     await take(spool, arrival("m1", owed_to="0p"), arrival("m2", expiry=48 * HOUR))
     (item, _) = await lease(spool)
@@ -401,7 +430,8 @@ async def test_tells_the_date_of_the_oldest_item_of_a_lane(spool):
     assert await spool.oldest("gateway") == NOW + HOUR
 
 
-async def test_a_sweep_erases_what_has_expired_and_nothing_else(spool):
+@pytest.mark.rule("2.11")
+async def test_a_sweep_erases_what_has_expired_and_nothing_else(spool, stopwatch):
     await take(
         spool,
         arrival("m1", owed_to="0p"),
@@ -411,27 +441,95 @@ async def test_a_sweep_erases_what_has_expired_and_nothing_else(spool):
     )
     await spool.release([item for item in await lease(spool) if item.identity == identity("gone")], now=NOW)
 
-    assert await spool.sweep(now=NOW) == 0
+    assert await run_on(spool, stopwatch, start=NOW, hours=60) == 0
+    assert await lease(spool, now=NOW + 60 * HOUR) == []
     assert await spool.usage() == Usage(3, 8 + LARGE, 4, 2)
-    assert await spool.sweep(now=NOW + 24 * HOUR) == 2
+    assert await run_on(spool, stopwatch, start=NOW + 72 * HOUR, hours=12) == 2
     assert await spool.usage() == Usage(1, 4, 1, 1)
     assert await spool.totals() == {HOP: Totals(1, 4)}
-    assert await spool.sweep(now=NOW + 48 * HOUR) == 1
+    assert await run_on(spool, stopwatch, start=NOW + 96 * HOUR, hours=0) == 1
     assert await spool.usage() == Usage()
     assert await spool.totals() == {}
-    assert await take(spool, arrival("m1", expiry=99 * HOUR), now=NOW + 48 * HOUR) == [STORED]
+    assert await take(spool, arrival("m1", expiry=99 * HOUR), now=NOW + 96 * HOUR) == [STORED]
 
 
-async def test_a_sweep_goes_on_until_all_is_erased(spool):
+async def test_a_sweep_goes_on_until_all_is_erased(spool, stopwatch):
     await take(spool, *(arrival(f"m{n}", owed_to="0p") for n in range(1_001)))
 
-    assert await spool.sweep(now=NOW + 24 * HOUR) == 1_001
+    assert await run_on(spool, stopwatch, start=NOW, hours=72) == 1_001
     assert await spool.usage() == Usage()
+
+
+# --- the clock ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("2.11", "2.12")
+@pytest.mark.parametrize("jump", [25 * HOUR, 365 * 24 * HOUR, -25 * HOUR])
+async def test_after_a_jump_of_the_clock_nothing_is_erased_until_a_peer_has_confirmed_it(
+    spool, stopwatch, jump
+):
+    await take(spool, arrival("m1", owed_to="0p", expiry=HOUR))
+    await run_on(spool, stopwatch, start=NOW, hours=36)
+    start = NOW + 48 * HOUR + jump
+
+    assert await run_on(spool, stopwatch, start=start, hours=96) == 0
+    now = start + 108 * HOUR
+    assert not spool.may_erase(now)
+    assert spool.clock_state(now).jump == jump
+    assert await spool.usage() == Usage(1, 4, 1, 1)
+
+    await spool.confirm_time(now)
+
+    assert spool.may_erase(now)
+    assert spool.clock_state(now).trusted
+    gone = await run_on(spool, stopwatch, start=now, hours=48)
+    assert gone == 1
+    assert await spool.usage() == Usage()
+
+
+@pytest.mark.rule("2.12")
+async def test_a_clock_that_comes_back_by_itself_is_trusted_again(spool, stopwatch):
+    await take(spool, arrival("m1", expiry=HOUR))
+    await run_on(spool, stopwatch, start=NOW, hours=36)
+
+    assert not spool.may_erase(NOW + 90 * HOUR)
+    assert await run_on(spool, stopwatch, start=NOW + 48 * HOUR, hours=12) == 1
+
+
+@pytest.mark.rule("2.11")
+async def test_a_clock_that_is_wrong_for_less_than_two_days_erases_nothing(spool, stopwatch):
+    await take(spool, arrival("m1", expiry=100 * HOUR))
+    wrong = NOW + 1_000 * HOUR
+    assert await run_on(spool, stopwatch, start=wrong, hours=36) == 0
+
+    await spool.confirm_time(NOW + 48 * HOUR)
+
+    assert await run_on(spool, stopwatch, start=NOW + 48 * HOUR, hours=96) == 0
+    assert ids(await lease(spool, now=NOW + 99 * HOUR)) == ["m1"]
+
+
+@pytest.mark.rule("2.11")
+async def test_what_a_clock_a_little_ahead_hid_is_erased_48_hours_after_it_has_expired(spool, stopwatch):
+    await take(spool, arrival("m1", expiry=10 * HOUR))
+    await run_on(spool, stopwatch, start=NOW + 20 * HOUR, hours=0)
+
+    assert await run_on(spool, stopwatch, start=NOW + 12 * HOUR, hours=36) == 0
+    assert await run_on(spool, stopwatch, start=NOW + 60 * HOUR, hours=0) == 1
+
+
+async def test_a_clock_that_is_trusted_needs_no_confirmation(spool, stopwatch):
+    await spool.confirm_time(NOW)
+    stopwatch.run(HOUR)
+
+    assert spool.clock_state(NOW + HOUR) == ClockState(jump=None, erase_before=None)
+    stopwatch.run(48 * HOUR)
+    assert spool.clock_state(NOW + 49 * HOUR) == ClockState(jump=None, erase_before=NOW + HOUR)
 
 
 # --- cargo ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule("4.4")
 async def test_a_snapshot_takes_what_fits_and_goes_on_behind_it(spool):
     await take(spool, *(arrival(f"m{n}", bytes(100), created=-HOUR + n * SECOND) for n in range(5)))
     await lease(spool)
@@ -450,6 +548,7 @@ async def test_a_snapshot_has_at_least_one_item_however_large(spool):
     assert ids(await snapshot(spool, budget=1)) == ["m1"]
 
 
+@pytest.mark.rule("4.4", "4.8")
 async def test_a_snapshot_puts_what_waits_and_what_never_goes_online_in_one_order(spool):
     await take(
         spool,
@@ -476,7 +575,8 @@ async def test_an_item_for_cargo_alone_never_comes_due_online_not_even_by_a_retr
     assert ids(await lease(spool, carrier=Carrier.CARGO, now=NOW + MINUTE)) == ["m1"]
 
 
-async def test_rules_4_an_acknowledgement_releases_what_has_left_in_a_cargo(spool):
+@pytest.mark.rule("4.6")
+async def test_an_acknowledgement_releases_what_has_left_in_a_cargo(spool):
     await take(spool, arrival("m1", bytes(LARGE)))
     (item,) = await snapshot(spool)
 
@@ -491,7 +591,8 @@ async def test_rules_4_an_acknowledgement_releases_what_has_left_in_a_cargo(spoo
     assert await spool.body(item) is None
 
 
-async def test_rules_4_an_acknowledgement_of_a_replaced_version_uses_up_its_mark_alone(spool):
+@pytest.mark.rule("4.6")
+async def test_an_acknowledgement_of_a_replaced_version_uses_up_its_mark_alone(spool):
     await take(spool, arrival("m1", b"one"))
     (old,) = await snapshot(spool)
     await spool.offered([old])
@@ -504,6 +605,7 @@ async def test_rules_4_an_acknowledgement_of_a_replaced_version_uses_up_its_mark
     assert await spool.acknowledge(identity("m1"), hop=HOP, now=NOW)
 
 
+@pytest.mark.rule("4.6")
 async def test_a_mark_that_comes_after_the_replacement_does_not_count_for_it(spool):
     await take(spool, arrival("m1", b"one"))
     (old,) = await snapshot(spool)
@@ -531,7 +633,8 @@ async def test_an_acknowledgement_ends_the_lease_too(spool):
 # --- acknowledgements owed -------------------------------------------------------------------------------
 
 
-async def test_rules_4_an_acknowledgement_is_owed_for_what_came_in_cargo(spool):
+@pytest.mark.rule("4.5")
+async def test_an_acknowledgement_is_owed_for_what_came_in_cargo(spool):
     await take(spool, arrival("m1", owed_to="0p"), arrival("m2"), debts=[debt("refused")])
 
     assert await spool.debts("0p", now=NOW, limit=9) == [debt("m1"), debt("refused")]
@@ -539,7 +642,8 @@ async def test_rules_4_an_acknowledgement_is_owed_for_what_came_in_cargo(spool):
     assert await spool.debts("0q", now=NOW, limit=9) == []
 
 
-async def test_rules_4_a_repeated_parcel_renews_a_debt_that_was_paid(spool):
+@pytest.mark.rule("4.5")
+async def test_a_repeated_parcel_renews_a_debt_that_was_paid(spool):
     await take(spool, arrival("m1", owed_to="0p"))
     await spool.pay(await spool.debts("0p", now=NOW, limit=9))
     assert await spool.debts("0p", now=NOW, limit=9) == []
@@ -549,6 +653,7 @@ async def test_rules_4_a_repeated_parcel_renews_a_debt_that_was_paid(spool):
     assert await spool.debts("0p", now=NOW, limit=9) == [debt("m1")]
 
 
+@pytest.mark.rule("4.5")
 async def test_a_debt_that_was_renewed_for_longer_outlives_its_payment(spool):
     await spool.owe([debt("m1")])
     listed = await spool.debts("0p", now=NOW, limit=9)
@@ -660,6 +765,7 @@ async def test_wakes_who_waits_for_a_hop_or_its_lane_and_nobody_else(spool):
     assert spool._changes.waiting == 0
 
 
+@pytest.mark.rule("4.7")
 async def test_what_came_before_the_wait_ends_it_at_once(spool):
     cursor = spool.cursor(HOP)
     await take(spool, arrival("m1"))
@@ -688,6 +794,7 @@ async def test_a_retry_and_a_lease_returned_wake_waiters_but_a_duplicate_does_no
     assert await asyncio.wait_for(spool.changed("gateway", cursor), 5) > cursor
 
 
+@pytest.mark.rule("4.7")
 async def test_nothing_is_missed_while_a_backlog_is_sent(spool):
     count, sent = 60, []
 
@@ -729,7 +836,8 @@ async def test_closing_ends_waits_with_an_error(make):
 # --- room ---------------------------------------------------------------------------------------------
 
 
-async def test_rules_4_says_full_at_the_quota_and_takes_on_when_there_is_room_again(make):
+@pytest.mark.rule("4.10")
+async def test_says_full_at_the_quota_and_takes_on_when_there_is_room_again(make):
     spool = await make(quota=20_000)
     room = 20_000 - 20_000 // 8
 
@@ -741,7 +849,8 @@ async def test_rules_4_says_full_at_the_quota_and_takes_on_when_there_is_room_ag
     assert await take(spool, arrival("m2", b"")) == [STORED]
 
 
-async def test_rules_4_control_items_and_debts_have_room_when_others_have_not(make):
+@pytest.mark.rule("4.10")
+async def test_control_items_and_debts_have_room_when_others_have_not(make):
     spool = await make(quota=20_000)
     await take(spool, arrival("m1", bytes(17_500 - ITEM_COST)))
 
@@ -754,6 +863,7 @@ async def test_rules_4_control_items_and_debts_have_room_when_others_have_not(ma
     assert (await spool.usage()).debts == 3
 
 
+@pytest.mark.rule("4.1")
 async def test_a_debt_that_finds_no_room_is_an_error_and_nothing_is_kept(make):
     spool = await make(quota=ITEM_COST + 4 + DEBT_COST)
     await spool.owe([debt("m1")])
@@ -768,6 +878,26 @@ async def test_a_debt_that_finds_no_room_is_an_error_and_nothing_is_kept(make):
     assert await take(spool, arrival("c", priority=Priority.CONTROL), debts=[debt("m1")]) == [STORED]
 
 
+@pytest.mark.rule("4.9")
+async def test_what_came_earlier_in_a_batch_counts_for_what_comes_later(make):
+    spool = await make(quota=20_000)
+    room = 20_000 - 20_000 // 8
+    owing = [arrival("m1", b"", owed_to="0p"), arrival("m2", b"", owed_to="0p")]
+    left = room - 3 * ITEM_COST - 2 * DEBT_COST
+
+    assert await take(spool, *owing, arrival("m3", bytes(left + 1))) == [STORED, STORED, FULL]
+    assert await take(spool, *owing, arrival("m3", bytes(left))) == [DUPLICATE, DUPLICATE, STORED]
+
+
+@pytest.mark.rule("4.9")
+async def test_a_batch_with_the_same_message_twice_counts_it_once(spool):
+    expired = arrival("m1", b"one", expiry=-MINUTE)
+
+    assert await take(spool, arrival("m2"), expired, arrival("m1", b"again"), arrival("m3")) == [STORED] * 4
+    assert await spool.usage() == Usage(3, 13, 3, 0)
+    assert await spool.totals() == {HOP: Totals(3, 13)}
+
+
 async def test_a_replacement_needs_room_for_what_it_adds_alone(make):
     spool = await make(quota=16_000)
     await take(spool, arrival("m1", bytes(10_000)))
@@ -777,7 +907,8 @@ async def test_a_replacement_needs_room_for_what_it_adds_alone(make):
     assert await take(spool, arrival("m1", bytes(9), created=-SECOND)) == [REPLACED]
 
 
-async def test_rules_11_one_mailbox_cannot_take_the_room_of_another(make):
+@pytest.mark.rule("11.5")
+async def test_one_mailbox_cannot_take_the_room_of_another(make):
     spool = await make(mailbox_quota=3_000)
 
     assert await take(spool, arrival("m1", bytes(2_000)), arrival("m2", bytes(2_000))) == [STORED, FULL]
@@ -788,6 +919,47 @@ async def test_rules_11_one_mailbox_cannot_take_the_room_of_another(make):
     assert await take(spool, arrival("m1", bytes(900), created=-SECOND, hop=OTHER_HOP)) == [FULL]
 
 
+@pytest.mark.rule("11.5")
+async def test_one_sender_cannot_take_another_senders_room_at_the_same_recipient(make):
+    spool = await make(pair_quota=3_000)
+    other = replace(arrival("m2", bytes(2_000)), identity=identity("m2", sender="0t"))
+
+    assert await take(spool, arrival("m1", bytes(2_000)), arrival("m2", bytes(2_000), hop=OTHER_HOP)) == [
+        STORED,
+        FULL,
+    ]
+    assert await take(spool, other) == [STORED]
+    assert await take(spool, arrival("m3", bytes(2_000), priority=Priority.CONTROL)) == [STORED]
+    assert await take(spool, arrival("m1", bytes(2_000))) == [DUPLICATE]
+    assert await take(spool, arrival("m1", bytes(100), created=-MINUTE)) == [REPLACED]
+
+
+@pytest.mark.rule("11.5")
+@pytest.mark.parametrize("settings", [{"mailbox_quota": 3_000}, {"pair_quota": 3_000}])
+async def test_what_was_seen_counts_for_a_mailbox_and_a_sender_until_it_is_erased(make, stopwatch, settings):
+    spool = await make(**settings)
+    count = (3_000 - ITEM_COST) // SEEN_COST
+    for number in range(count):
+        assert await take(spool, arrival(f"m{number}", b"")) == [STORED]
+        await spool.release(await lease(spool), now=NOW)
+
+    assert await take(spool, arrival("more", bytes(ITEM_COST))) == [FULL]
+    await run_on(spool, stopwatch, start=NOW, hours=72)
+    assert await take(spool, arrival("more", bytes(ITEM_COST), expiry=99 * HOUR), now=NOW + 72 * HOUR) == [
+        STORED
+    ]
+
+
+async def test_a_replacement_takes_its_place_in_the_mailbox_that_it_goes_to(make):
+    spool = await make(mailbox_quota=3_000)
+    await take(spool, arrival("m1", bytes(2_000)))
+    await take(spool, arrival("m1", bytes(1_900), created=-MINUTE, hop=OTHER_HOP))
+
+    assert await take(spool, arrival("m2", bytes(2_000))) == [STORED]
+    assert await take(spool, arrival("m3", bytes(2_000), hop=OTHER_HOP)) == [FULL]
+
+
+@pytest.mark.rule("4.9")
 async def test_totals_and_usage_follow_every_change(spool):
     await take(spool, arrival("m1", bytes(10)), arrival("m2", bytes(LARGE), hop=OTHER_HOP), debts=[debt("d")])
     await take(spool, arrival("m1", bytes(30), created=-MINUTE))

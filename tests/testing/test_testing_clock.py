@@ -71,3 +71,12 @@ async def test_a_jump_of_the_wall_clock_wakes_nobody(clock):
         await clock.advance(1)
         assert task.done()
     assert clock.now() == START - timedelta(days=400) + timedelta(seconds=10)
+
+
+async def test_what_has_passed_is_not_changed_by_a_jump():
+    clock = FakeClock()
+    await clock.advance(10)
+    clock.jump(clock.now() + timedelta(days=400))
+    await clock.advance(5)
+
+    assert clock.monotonic() == 15

@@ -53,7 +53,7 @@ async def test_each_commit_is_a_point_of_its_database_and_reading_is_none(points
         await database.write(lambda _: 1 / 0)
     await database.read(lambda connection: connection.execute("SELECT * FROM note").fetchall())
     await database.close()
-    assert points.passages["commit notes.sqlite"] == 4  # of an empty transaction
+    assert points.passages["commit notes.sqlite"] == 3
 
 
 async def test_what_is_sent_to_another_process_is_a_point_and_what_an_event_loop_tells_itself_is_none(points):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +37,7 @@ __all__ = [
     "storage_failure",
 ]
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 MINIMUM_VERSION = (3, 35, 0)
@@ -58,6 +60,9 @@ BUSY_TIMEOUT = 5_000
 
 WAL_SIZE_LIMIT = 64 * 1024 * 1024
 """What remains of the write-ahead log after a burst, in octets."""
+
+CACHE_SIZE = 16 * 1024 * 1024
+"""Octets of pages that the writer keeps in memory, so that inner pages of large trees are at hand."""
 
 _CACHED_STATEMENTS = 256
 
@@ -100,23 +105,19 @@ class _LostTransactionError(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Job(Generic[T]):
-    """One caller's work, and where its result goes."""
+    """One caller's work, and where its result goes.
 
-    work: Callable[[sqlite3.Connection], T]
+    ``work`` gets the arguments of all jobs that it is done for at once, and returns their results.
+    """
+
+    work: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[T]]
+    argument: Any
     after_commit: Callable[[T], None] | None
     after_failure: Callable[[], None] | None
     future: asyncio.Future[T]
     loop: asyncio.AbstractEventLoop
     result: T | None = None
     error: BaseException | None = None
-
-    def run(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Do the work; note the result or the error."""
-        self.result = self.error = None
-        try:
-            self.result = self.work(connection)
-        except BaseException as error:  # noqa: BLE001 - the caller gets it, the writer thread lives on
-            self.error = storage_failure(error, path)
 
     def settle(self) -> None:
         """Tell the caller, in its own loop, once the outcome is durable."""
@@ -131,6 +132,24 @@ class _Job(Generic[T]):
             self.after_commit(result)
         if not self.future.done():
             self.future.set_result(result)
+
+
+def _run(jobs: Sequence[_Job[Any]], connection: sqlite3.Connection, path: Path) -> bool:
+    """Do the work of jobs that share it; note each result or the error, and say whether it succeeded."""
+    try:
+        results = jobs[0].work(connection, [job.argument for job in jobs])
+        for job, result in zip(jobs, results, strict=True):
+            job.result, job.error = result, None
+    except BaseException as error:  # noqa: BLE001 - the callers get it, the writer thread lives on
+        mapped = storage_failure(error, path)
+        for job in jobs:
+            job.result, job.error = None, mapped
+        return False
+    return True
+
+
+def _work_of(job: _Job[Any]) -> object:
+    return job.work
 
 
 def _settle(jobs: Sequence[_Job[Any]]) -> None:
@@ -207,16 +226,32 @@ class _Writer(threading.Thread):
         return True
 
     def _run_together(self, jobs: Sequence[_Job[Any]]) -> None:
+        if len(jobs) == 1:
+            self._run_alone(jobs)
+            return
+        for _, group in groupby(jobs, key=_work_of):
+            sharing = list(group)
+            if not self._run_undoable(sharing) and len(sharing) > 1:
+                for job in sharing:
+                    self._run_undoable([job])
+        self._connection.execute("COMMIT")
+
+    def _run_alone(self, jobs: Sequence[_Job[Any]]) -> None:
+        succeeded = _run(jobs, self._connection, self._path)
+        if not self._connection.in_transaction:
+            raise _LostTransactionError
+        self._connection.execute("COMMIT" if succeeded else "ROLLBACK")
+
+    def _run_undoable(self, jobs: Sequence[_Job[Any]]) -> bool:
         execute = self._connection.execute
-        for job in jobs:
-            execute("SAVEPOINT job")
-            job.run(self._connection, self._path)
-            if not self._connection.in_transaction:
-                raise _LostTransactionError
-            if job.error is not None:
-                execute("ROLLBACK TO job")
-            execute("RELEASE job")
-        execute("COMMIT")
+        execute("SAVEPOINT job")
+        succeeded = _run(jobs, self._connection, self._path)
+        if not self._connection.in_transaction:
+            raise _LostTransactionError
+        if not succeeded:
+            execute("ROLLBACK TO job")
+        execute("RELEASE job")
+        return succeeded
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -313,12 +348,37 @@ class Database:
             StorageError: the database failed or is closed.
 
         """
+
+        def alone(connection: sqlite3.Connection, _arguments: Sequence[None]) -> Sequence[T]:
+            return (work(connection),)
+
+        return await self.write_together(alone, None, after_commit=after_commit, after_failure=after_failure)
+
+    async def write_together(
+        self,
+        work: Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]],
+        argument: A,
+        *,
+        after_commit: Callable[[T], None] | None = None,
+        after_failure: Callable[[], None] | None = None,
+    ) -> T:
+        """Do the same as `write`, with a function that serves many callers in one go.
+
+        Calls that wait side by side with an equal ``work`` become one: it
+        gets all their arguments and returns a result for each. If it raises,
+        that is undone, and it is called for each argument alone.
+
+        Raises:
+            StorageFullError: the disk is full; nothing of this job was kept.
+            StorageError: the database failed or is closed.
+
+        """
         if self._closed:
             if after_failure is not None:
                 after_failure()
             raise StorageError(f"{self.path.name} is closed")
         loop = asyncio.get_running_loop()
-        job: _Job[T] = _Job(work, after_commit, after_failure, loop.create_future(), loop)
+        job: _Job[T] = _Job(work, argument, after_commit, after_failure, loop.create_future(), loop)
         self._writer.submit(job)
         return await job.future
 
@@ -407,6 +467,7 @@ def _prepare(connection: sqlite3.Connection, page_size: int, checkpoint_pages: i
         "synchronous = FULL",
         f"wal_autocheckpoint = {checkpoint_pages}",
         f"journal_size_limit = {WAL_SIZE_LIMIT}",
+        f"cache_size = -{CACHE_SIZE // 1024}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -47,18 +47,31 @@ class BenchName(click.ParamType[str]):
     help="How long each measurement takes; 1 or 1.5 unless given.",
 )
 @click.option(
+    "--items",
+    type=click.IntRange(min=1),
+    metavar="COUNT",
+    help="Measure the spool with so many messages stored too; a million take a minute and 500 MB.",
+)
+@click.option(
     "--directory",
     type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
     metavar="DIR",
     help="Where stores are put while they are measured; the disk matters.",
 )
 @json_option
-def command(*, names: tuple[str, ...], seconds: float | None, directory: Path | None, as_json: bool) -> None:
+def command(
+    *,
+    names: tuple[str, ...],
+    seconds: float | None,
+    items: int | None,
+    directory: Path | None,
+    as_json: bool,
+) -> None:
     """Measure this installation; without NAME all there is.
 
     \b
     core   parcels sealed and opened per second, beside the bare OpenSSL operations
-    spool  messages durably accepted per second, beside bare SQLite and bare files
+    spool  what the spool does per second, beside bare SQLite and bare files
 
     Nothing is kept. All takes half a minute.
     """  # noqa: D301 - click's mark of lines that stay as they are
@@ -68,7 +81,7 @@ def command(*, names: tuple[str, ...], seconds: float | None, directory: Path | 
     reports: list[Report] = []
     with _progress() as say:
         for name in dict.fromkeys(names or BENCHES):
-            plan = Plan(seconds or BENCHES[name].seconds, directory=directory, say=say)
+            plan = Plan(seconds or BENCHES[name].seconds, items=items, directory=directory, say=say)
             reports.append(measure(name, plan))
     if as_json:
         print_json({"machine": _machine(keeps), "benches": [report.plain() for report in reports]})
@@ -126,10 +139,12 @@ def _cells(figure: Figure, report: Report) -> Iterator[str]:
     yield "" if figure.floor_per_second is None else f"{figure.floor_per_second:,.0f}"
     yield "" if figure.ratio is None else f"{figure.ratio:.2f}"
     for detail in report.shown:
-        yield f"{figure.details[detail]:,.2f}"
+        yield f"{figure.details[detail]:,.2f}" if detail in figure.details else ""
 
 
 def _label(name: str, value: str | int) -> str:
+    if value == 0:
+        return ""
     if name != "octets" or not isinstance(value, int):
         return str(value)
     if value % MEBI == 0:

@@ -19,10 +19,12 @@ from awala.spool.model import (
 )
 from awala.spool.port import Spool
 from awala.spool.sqlite import SqliteSpool
+from awala.spool.timekeeping import ClockState
 
 __all__ = [
     "Arrival",
     "Carrier",
+    "ClockState",
     "Debt",
     "Hop",
     "Identity",

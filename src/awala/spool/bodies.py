@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import ParamSpec, TypeVar
 
 from awala.base.files import private_directory, storage_error, write_private
 from awala.base.sqlite import StorageError
-from awala.spool.codec import body_digest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,25 +23,48 @@ T = TypeVar("T")
 FILE_THREADS = 2
 """How many large bodies are written at the same time."""
 
+FOLDER_SIZE = 1_000
+"""How many bodies share a folder: so many names a start looks at, beside those that were being written."""
+
 _log = logging.getLogger(__name__)
 
 
 class BodyFiles:
-    """A directory of bodies under random names.
+    """A directory of bodies under random names, in numbered folders.
 
     A name is *pending* from before its file exists until the row that names
     it is committed or known to have failed; a file that is neither pending
-    nor named by a row is an orphan.
+    nor named by a row is an orphan. Folders are filled one after the other,
+    so orphans can only be in that of the first pending name and behind it
+    (`unsettled`): a start looks there alone, however many bodies there are.
+    Folder 0 is the directory itself, which earlier versions filled.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, unsettled: int = 0) -> None:
         self._directory = private_directory(directory)
-        self._pending: set[str] = set()
+        self._recorded = unsettled
+        self._found = self._list(unsettled)
+        self._folder = max(self._found, default=0)
+        self._used = len(self._found.get(self._folder, ())) if self._folder else FOLDER_SIZE
+        self._pending: dict[str, int] = {}
+        self._removed: deque[str] = deque()
         self._threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="spool-bodies")
 
-    async def digest(self, octets: bytes) -> bytes:
-        """Return the digest of a large body, worked out in a thread."""
-        return await asyncio.wrap_future(self._submit(body_digest, octets))
+    @property
+    def unsettled(self) -> int:
+        """The first folder that may have files without a row."""
+        return min(list(self._pending.values()), default=self._folder)
+
+    @property
+    def moved_on(self) -> int | None:
+        """The same if it is not what the database says, else None."""
+        unsettled = self.unsettled
+        return unsettled if unsettled > self._recorded else None
+
+    def found(self) -> list[str]:
+        """Return the names of the files of unsettled folders, as they were at the start, once."""
+        found, self._found = self._found, {}
+        return [name for names in found.values() for name in names]
 
     async def write(self, octets: bytes) -> str:
         """Make a body durable; return its name, which is pending.
@@ -51,15 +74,19 @@ class BodyFiles:
             StorageError: it cannot be written.
 
         """
-        name = secrets.token_hex(16)
-        self._pending.add(name)
-        future = self._submit(write_private, self._directory / name, octets)
+        if self._used >= FOLDER_SIZE:
+            self._folder += 1
+            self._used = 0
+        name = f"{self._folder}/{secrets.token_hex(16)}"
+        self._pending[name] = self._folder
+        future = self._submit(self._write, name, octets)
         try:
             await asyncio.wrap_future(future)
         except BaseException:
             # The thread may still be writing: remove the file once it has ended.
             future.add_done_callback(lambda _: self._remove(name))
             raise
+        self._used += 1
         return name
 
     async def read(self, name: str) -> bytes | None:
@@ -71,26 +98,22 @@ class BodyFiles:
         """
         return await asyncio.wrap_future(self._submit(self._read, name))
 
-    def keep(self, names: Iterable[str]) -> None:
-        """Note that rows name these files now."""
-        self._pending.difference_update(names)
+    def keep(self, names: Iterable[str], *, unsettled: int | None) -> None:
+        """Note that rows name these files now, and what the database says is unsettled if that changed."""
+        for name in names:
+            self._pending.pop(name, None)
+        self._recorded = max(self._recorded, unsettled or 0)
 
     def discard(self, names: Iterable[str]) -> None:
-        """Remove files that no row names, in a thread; a crash leaves them to the sweep."""
+        """Remove files that no row names, in a thread; a crash leaves them to the next start."""
         for name in names:
-            # Once closed, the sweep at the next start finds the file.
+            # Once closed, the next start finds the name.
             with contextlib.suppress(StorageError):
                 self._submit(self._remove, name)
 
-    async def settled(self) -> list[str]:
-        """List the files that are not pending: each has its row by now, or is an orphan.
-
-        Raises:
-            StorageError: the directory cannot be listed.
-
-        """
-        names = await asyncio.wrap_future(self._submit(self._list))
-        return [name for name in names if _final_name(name) not in self._pending]
+    def take_removed(self) -> list[str]:
+        """Return the names of files that were removed since this was last asked."""
+        return [self._removed.popleft() for _ in range(len(self._removed))]
 
     def close(self) -> None:
         """Finish what is under way (blocking)."""
@@ -101,6 +124,12 @@ class BodyFiles:
             return self._threads.submit(work, *args, **kwargs)
         except RuntimeError as error:
             raise StorageError("the spool is closed") from error
+
+    def _write(self, name: str, octets: bytes) -> None:
+        path = self._directory / name
+        if not path.parent.exists():
+            private_directory(path.parent)
+        write_private(path, octets)
 
     def _read(self, name: str) -> bytes | None:
         try:
@@ -115,15 +144,30 @@ class BodyFiles:
             (self._directory / name).unlink(missing_ok=True)
         except OSError as error:
             _log.warning("cannot remove a stored body: %s", error.strerror)
-        self._pending.discard(name)
+        else:
+            self._removed.append(name)
+        self._pending.pop(name, None)
+        folder = _folder(name)
+        if 0 < folder < self._recorded:
+            with contextlib.suppress(OSError):  # others are still in it
+                (self._directory / str(folder)).rmdir()
 
-    def _list(self) -> list[str]:
+    def _list(self, unsettled: int) -> dict[int, list[str]]:
+        """List the files of each folder from ``unsettled`` on; there are no gaps."""
+        found: dict[int, list[str]] = {}
         try:
-            return os.listdir(self._directory)  # noqa: PTH208 - names are wanted, and many of them
+            if unsettled == 0:
+                with os.scandir(self._directory) as entries:
+                    found[0] = [entry.name for entry in entries if entry.is_file()]
+            folder = max(1, unsettled)
+            while (self._directory / str(folder)).is_dir():
+                found[folder] = [f"{folder}/{name}" for name in os.listdir(self._directory / str(folder))]  # noqa: PTH208 - names are wanted
+                folder += 1
         except OSError as error:
             raise storage_error(error, "cannot list the stored bodies") from error
+        return found
 
 
-def _final_name(name: str) -> str:
-    """Return the name that a temporary file, ``.name.….tmp``, is going to have."""
-    return name.split(".")[1] if name.startswith(".") else name
+def _folder(name: str) -> int:
+    folder, slash, _ = name.partition("/")
+    return int(folder) if slash else 0

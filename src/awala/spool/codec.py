@@ -11,7 +11,7 @@ from awala.spool.model import Carrier, Debt, Hop, Identity, Item, Kind
 from awala.spool.room import priority_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 _KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 
 DIGEST_SIZE = 16
@@ -24,7 +24,7 @@ Row = tuple[int, int, str, str, str, str, int, int, int, int, int, int]
 
 def to_micros(time: datetime) -> int:
     """Return a time as microseconds since 1970."""
-    return (time - _EPOCH) // _MICROSECOND
+    return (time - _EPOCH) // MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:
@@ -43,14 +43,11 @@ def debt_digest(debt: Debt) -> bytes:
 
 
 def _digest(*fields: str) -> bytes:
-    encoded = [field.encode() for field in fields]
-    lengths = ",".join(str(len(field)) for field in encoded).encode()
-    return body_digest(b"\0".join((lengths, *encoded)))
-
-
-def body_digest(octets: bytes) -> bytes:
-    """Return what tells one body from another."""
-    return hashlib.sha256(octets).digest()[:DIGEST_SIZE]
+    text = "\0".join((",".join([str(len(field)) for field in fields]), *fields))
+    if not text.isascii():  # the lengths are those of the octets
+        lengths = ",".join([str(len(field.encode())) for field in fields])
+        text = "\0".join((lengths, *fields))
+    return hashlib.sha256(text.encode()).digest()[:DIGEST_SIZE]
 
 
 def to_item(row: Row, hop: Hop) -> Item:

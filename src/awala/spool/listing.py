@@ -7,24 +7,31 @@ import heapq
 import itertools
 import sqlite3
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
 from awala.spool import statements as sql
-from awala.spool.codec import Row, to_item, to_micros
+from awala.spool.codec import MICROSECOND, Row, from_micros, to_item, to_micros
 from awala.spool.intake import find
 from awala.spool.model import Carrier, Hop, Item
 from awala.spool.room import RANKS, rank
 from awala.spool.schema import BY_CARGO, READY, WAITING
+from awala.spool.timekeeping import ClockRecord, Note
 
 __all__ = [
     "acknowledge",
     "body",
+    "dropped_files",
     "due",
     "end_waiting",
     "erase_expired",
+    "forget_files",
     "hops",
     "next_due",
     "oldest",
+    "save_clock",
     "snapshot",
+    "start",
     "to_item",
     "without_row",
 ]
@@ -98,7 +105,7 @@ def acknowledge(
         or found.key is None
         or found.expiry <= now
         or found.offered is None
-        or (found.lane, found.name) != (hop.lane, hop.name)
+        or connection.execute(sql.IS_HOP, (found.hop, hop.lane, hop.name)).fetchone() is None
     ):
         return None
     if found.offered != found.version:  # only a replaced version had left
@@ -129,8 +136,9 @@ def next_due(
     """Return ``now`` if an item of the lane is due that is not in ``held``, else when one will be."""
     if hops(connection, lane=lane, now=now, held=held):
         return now
-    due_at: int | None = connection.execute(sql.NEXT_DUE, {"lane": lane, "now": now}).fetchone()[0]
-    return due_at
+    values = {"lane": lane, "now": now}
+    times = (connection.execute(statement, values).fetchone()[0] for statement in sql.NEXT_DUE)
+    return min((time for time in times if time is not None), default=None)
 
 
 def oldest(connection: sqlite3.Connection, *, lane: str) -> int | None:
@@ -159,3 +167,42 @@ def erase_expired(
 def without_row(connection: sqlite3.Connection, *, names: Sequence[str]) -> list[str]:
     """Return those names of files that no item has."""
     return [name for name in names if connection.execute(sql.HAS_FILE, (name,)).fetchone() is None]
+
+
+def dropped_files(connection: sqlite3.Connection) -> list[str]:
+    """Return the files whose rows are gone, and which were not found to be gone themselves."""
+    return [name for (name,) in connection.execute(sql.DROPPED)]
+
+
+def forget_files(connection: sqlite3.Connection, names: Sequence[str]) -> None:
+    """Note that files are gone, as their rows are."""
+    if names:
+        connection.executemany(sql.FORGET_FILE, [(name,) for name in names])
+
+
+class Start(NamedTuple):
+    """What a spool begins with: the first folder of bodies that may have orphans, and the clock."""
+
+    folder: int
+    clock: ClockRecord
+
+
+def start(connection: sqlite3.Connection) -> Start:
+    """Return what a spool must know before it is used."""
+    (folder,) = connection.execute(sql.FOLDER).fetchone()
+    high_water, running = connection.execute(sql.CLOCK).fetchone()
+    notes = tuple(
+        Note(timedelta(microseconds=running), from_micros(shown))
+        for running, shown in connection.execute(sql.CLOCK_NOTES)
+    )
+    trusted = None if high_water is None else from_micros(high_water)
+    return Start(folder, ClockRecord(trusted, timedelta(microseconds=running), notes))
+
+
+def save_clock(connection: sqlite3.Connection, *, record: ClockRecord) -> None:
+    """Remember the clock."""
+    high_water = None if record.high_water is None else to_micros(record.high_water)
+    connection.execute(sql.SET_CLOCK, (high_water, record.running // MICROSECOND))
+    connection.execute(sql.DROP_CLOCK_NOTES)
+    notes = [(note.running // MICROSECOND, to_micros(note.shown)) for note in record.notes]
+    connection.executemany(sql.ADD_CLOCK_NOTE, notes)

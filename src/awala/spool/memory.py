@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The spool in memory: the plainest thing that keeps the port's promises, for tests and as the model."""
+"""The spool in memory: the plainest thing that keeps the port's promises, for tests of apps and of nodes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from awala.base.errors import StorageFullError
 from awala.spool.changes import Changes
 from awala.spool.model import Arrival, Carrier, Debt, Hop, Identity, Item, Outcome, Totals, Usage
 from awala.spool.room import DEBT_COST, RECORD_COST, SEEN_COST, Limits, rank, used_room
+from awala.spool.timekeeping import ClockState, Monotonic, Timekeeper
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class _Seen:
     created: datetime
     expiry: datetime
     key: int
+    hop: Hop
 
 
 def _order(item: Item) -> tuple[int, datetime, int]:
@@ -43,10 +46,21 @@ def _order(item: Item) -> tuple[int, datetime, int]:
 
 
 class MemorySpool:
-    """A `Spool` that lasts as long as the object."""
+    """A `Spool` that lasts as long as the object. It takes the same settings as `SqliteSpool.open`.
 
-    def __init__(self, *, quota: int | None = None, mailbox_quota: int | None = None) -> None:
-        self._limits = Limits(quota, mailbox_quota)
+    Every operation looks at every item: it is meant for thousands of them.
+    """
+
+    def __init__(
+        self,
+        *,
+        quota: int | None = None,
+        mailbox_quota: int | None = None,
+        pair_quota: int | None = None,
+        monotonic: Monotonic = time.monotonic,
+    ) -> None:
+        self._limits = Limits(quota, mailbox_quota, pair_quota)
+        self._timekeeper = Timekeeper(monotonic=monotonic)
         self._items: dict[int, _Stored] = {}
         self._seen: dict[Identity, _Seen] = {}
         self._debts: dict[Debt, datetime] = {}  # by the debt without its expiry, in the order of owing
@@ -95,20 +109,34 @@ class MemorySpool:
         self, arrival: Arrival, outcome: Outcome, queued: _Stored | None, debt: Debt | None
     ) -> bool:
         size = len(arrival.body)
-        need, at_hop = {
-            Outcome.STORED: (size + RECORD_COST + SEEN_COST, size + RECORD_COST),
-            Outcome.DUPLICATE: (0, 0),
-        }.get(outcome, (0, 0))
-        if outcome is Outcome.REPLACED and queued is not None:
+        need = at_hop = size + RECORD_COST + SEEN_COST
+        if outcome is Outcome.DUPLICATE:
+            need = at_hop = 0
+        elif queued is not None:
             need = size - queued.item.size
-            at_hop = need if queued.item.hop == arrival.hop else size + RECORD_COST
+            at_hop = need if queued.item.hop == arrival.hop else at_hop
         owed = DEBT_COST if debt is not None and _plain(debt) not in self._debts else 0
-        resting = self._totals().get(arrival.hop, Totals())
-        return self._limits.admit_item(
-            need, arrival.priority, used=used_room(self._usage()), owed=owed
-        ) and self._limits.admit_at_hop(
-            at_hop, arrival.priority, used=resting.octets + resting.items * RECORD_COST
+        limits, priority = self._limits, arrival.priority
+        return (
+            limits.admit_item(need, priority, used=used_room(self._usage()), owed=owed)
+            and limits.admit_at_hop(at_hop, priority, used=self._used_at_hop(arrival.hop))
+            and limits.admit_of_pair(need, priority, used=self._used_by_pair(arrival.identity))
         )
+
+    def _used_at_hop(self, hop: Hop) -> int:
+        resting = self._totals().get(hop, Totals())
+        seen = sum(seen.hop == hop for seen in self._seen.values())
+        return used_room(Usage(resting.items, resting.octets, seen))
+
+    def _used_by_pair(self, identity: Identity) -> int:
+        pair = identity.sender, identity.recipient
+        sizes = [
+            stored.item.size
+            for stored in self._items.values()
+            if (stored.item.identity.sender, stored.item.identity.recipient) == pair
+        ]
+        seen = sum((identity.sender, identity.recipient) == pair for identity in self._seen)
+        return used_room(Usage(len(sizes), sum(sizes), seen))
 
     def _put(self, arrival: Arrival, queued: _Stored | None) -> None:
         """Store an arrival as a new item, or as the next version of ``queued``."""
@@ -131,7 +159,9 @@ class MemorySpool:
         )
         offered = None if queued is None else queued.offered
         self._items[item.key] = _Stored(item, arrival.body, arrival.created, offered)
-        self._seen[arrival.identity] = _Seen(arrival.body, arrival.created, arrival.expiry, item.key)
+        self._seen[arrival.identity] = _Seen(
+            arrival.body, arrival.created, arrival.expiry, item.key, arrival.hop
+        )
 
     async def seen(self, identity: Identity, *, now: datetime) -> bool:
         """Say whether this message was ever accepted and has not yet expired."""
@@ -332,13 +362,34 @@ class MemorySpool:
         return Usage(len(self._items), octets, len(self._seen), len(self._debts))
 
     async def sweep(self, *, now: datetime) -> int:
-        """Erase what has expired; return how many items went."""
-        expired = [key for key, stored in self._items.items() if stored.item.expiry <= now]
+        """Erase what expired so long ago that it may be erased; return how many items went (rules §2)."""
+        before = self._timekeeper.look(now).erase_before
+        if before is None:
+            return 0
+        expired = [key for key, stored in self._items.items() if stored.item.expiry <= before]
         for key in expired:
             del self._items[key]
-        self._seen = {identity: seen for identity, seen in self._seen.items() if now < seen.expiry}
-        self._debts = {debt: expiry for debt, expiry in self._debts.items() if now < expiry}
+        self._seen = {identity: seen for identity, seen in self._seen.items() if before < seen.expiry}
+        self._debts = {debt: expiry for debt, expiry in self._debts.items() if before < expiry}
         return len(expired)
+
+    def clock_state(self, now: datetime) -> ClockState:
+        """Say what the spool makes of the clock, which shows ``now`` (rules §2)."""
+        return self._timekeeper.look(now)
+
+    def may_erase(self, now: datetime) -> bool:
+        """Say whether anything may be erased for its age, in other stores too (rules §2)."""
+        return self._timekeeper.look(now).erase_before is not None
+
+    async def confirm_time(self, now: datetime) -> None:
+        """Trust the clock, which shows ``now``: an exchange with a peer has confirmed it (rules §2)."""
+        self._timekeeper.confirm(now)
+
+    def restart(self) -> None:
+        """Do what the end of a process and another one do to a spool that outlives them: leases end."""
+        for stored in self._items.values():
+            stored.leased_until = None
+        self._timekeeper = self._timekeeper.restarted()
 
     async def close(self) -> None:
         """End every wait with an error."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from awala.spool.model import Arrival, Carrier, Debt, Hop, Identity, Item, Outcome, Totals, Usage
+from awala.spool.timekeeping import ClockState
 
 
 class Spool(Protocol):
@@ -22,7 +23,7 @@ class Spool(Protocol):
     ) -> list[Outcome]:
         """Take over a batch in one transaction, with its seen rows and debts.
 
-        A message that is queued with the same digest or a later or equal creation date is a
+        A message that is queued with the same body or a later or equal creation date is a
         duplicate; a newer one replaces it and raises the version. A message
         that was seen and is gone is a duplicate. ``debts`` are owed besides
         (for parcels refused for good). An arrival with ``owed_to`` is owed for
@@ -141,7 +142,29 @@ class Spool(Protocol):
         ...
 
     async def sweep(self, *, now: datetime) -> int:
-        """Erase what has expired, and orphaned files; return how many items went."""
+        """Erase what expired before 48 hours of running; return how many items went (rules §2).
+
+        Nothing is erased while the clock is not trusted. What the clock shows
+        and how long the spool has been in use are remembered.
+        """
+        ...
+
+    def clock_state(self, now: datetime) -> ClockState:
+        """Say what the spool makes of the clock, which shows ``now`` (rules §2)."""
+        ...
+
+    def may_erase(self, now: datetime) -> bool:
+        """Say whether anything may be erased for its age, in other stores too (rules §2)."""
+        ...
+
+    async def confirm_time(self, now: datetime) -> None:
+        """Trust the clock, which shows ``now``: an exchange with a peer has confirmed it (rules §2).
+
+        To be called whenever a peer told its time and it agrees, give or take
+        what is tolerated of messages: a TLS handshake followed by a Date
+        header, or a message that was made just now. It costs nothing while
+        the clock is trusted.
+        """
         ...
 
     async def close(self) -> None:

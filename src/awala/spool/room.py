@@ -35,13 +35,17 @@ def rank(priority: Priority, size: int) -> int:
     return priority * 2 + (size > SMALL_ITEM)
 
 
+RANKS = range(2 * len(Priority))
+"""All places in the order."""
+
+
 def priority_of(item_rank: int) -> Priority:
     """Return the class that a rank stands for."""
     return Priority(item_rank // 2)
 
 
 def used_room(usage: Usage) -> int:
-    """Return the octets that a quota counts for what the spool holds."""
+    """Return the octets that a quota counts for what the spool, a hop or a pair holds."""
     return usage.octets + usage.items * RECORD_COST + usage.seen * SEEN_COST + usage.debts * DEBT_COST
 
 
@@ -51,6 +55,7 @@ class Limits:
 
     quota: int | None = None
     mailbox_quota: int | None = None
+    pair_quota: int | None = None
 
     @property
     def reserved(self) -> int:
@@ -73,6 +78,12 @@ class Limits:
 
     def admit_at_hop(self, need: int, priority: Priority, *, used: int) -> bool:
         """Say whether a hop that holds ``used`` octets may get ``need`` more."""
-        if self.mailbox_quota is None or priority is Priority.CONTROL or need <= 0:
-            return True
-        return used + need <= self.mailbox_quota
+        return _admit(self.mailbox_quota, need, priority, used)
+
+    def admit_of_pair(self, need: int, priority: Priority, *, used: int) -> bool:
+        """Say whether a sender who has ``used`` octets here for one recipient may have ``need`` more."""
+        return _admit(self.pair_quota, need, priority, used)
+
+
+def _admit(quota: int | None, need: int, priority: Priority, used: int) -> bool:
+    return quota is None or priority is Priority.CONTROL or need <= 0 or used + need <= quota

@@ -8,19 +8,22 @@ import contextlib
 import logging
 import shutil
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from awala.base.errors import AwalaError
 from awala.base.files import DirectoryLock, private_directory
 from awala.base.sqlite import Database, StorageError
 from awala.spool import listing
 from awala.spool import statements as sql
 from awala.spool.bodies import BodyFiles
 from awala.spool.changes import Changes
-from awala.spool.codec import body_digest, debt_digest, from_micros, identity_digest, to_micros
-from awala.spool.intake import Intake, Prepared, Taken, owe_within, usage
+from awala.spool.codec import debt_digest, from_micros, identity_digest, to_micros
+from awala.spool.intake import Call, Found, Intake, Prepared, Taken, owe_within, usage
 from awala.spool.leases import Leases
 from awala.spool.model import (
     Arrival,
@@ -35,12 +38,16 @@ from awala.spool.model import (
 )
 from awala.spool.room import SMALL_ITEM, Limits
 from awala.spool.schema import CHECKPOINT_PAGES, MIGRATIONS, PAGE_SIZE
+from awala.spool.timekeeping import ClockState, Monotonic, Timekeeper
 
 DISK_FLOOR = 64 * 1024 * 1024
 """Octets of the disk that are left free for what draining a full spool needs."""
 
 DISK_FLOOR_SHARE = 20
-"""On a small disk, one part in so many is left free instead."""
+"""On a small disk, one part in so many is left free instead, and `LOG_ROOM`."""
+
+LOG_ROOM = CHECKPOINT_PAGES * PAGE_SIZE
+"""Octets by which the database grows when the log goes into it."""
 
 SWEEP_CHUNK = 500
 """How many rows one transaction of a sweep erases, so that others get their turn."""
@@ -52,25 +59,41 @@ class SqliteSpool:
     """The `Spool` of a node on one machine; the directory belongs to one process at a time."""
 
     def __init__(
-        self, database: Database, files: BodyFiles, lock: DirectoryLock, directory: Path, limits: Limits
+        self,
+        database: Database,
+        files: BodyFiles,
+        lock: DirectoryLock,
+        directory: Path,
+        *,
+        limits: Limits,
+        timekeeper: Timekeeper,
     ) -> None:
         self._database = database
         self._files = files
         self._lock = lock
         self._directory = directory
         self._limits = limits
+        self._timekeeper = timekeeper
         self._leases = Leases()
         self._changes = Changes()
 
     @classmethod
     async def open(
-        cls, directory: Path, *, quota: int | None = None, mailbox_quota: int | None = None
+        cls,
+        directory: Path,
+        *,
+        quota: int | None = None,
+        mailbox_quota: int | None = None,
+        pair_quota: int | None = None,
+        monotonic: Monotonic = time.monotonic,
     ) -> SqliteSpool:
         """Open the spool in ``directory``, which is made (0700) if need be.
 
-        ``quota`` bounds the whole spool and ``mailbox_quota`` each hop, in
-        octets; they count bodies, rows, seen rows and debts (rules §4, §11).
-        Files that no row names are removed.
+        ``quota`` bounds the whole spool, ``mailbox_quota`` each hop, and
+        ``pair_quota`` what one sender has here for one recipient, in octets;
+        they count bodies, rows and seen rows, the first one debts too
+        (rules §4, §11). ``monotonic`` measures for how long the spool is in
+        use. Files that no row names are removed.
 
         Raises:
             StorageBusyError: another process uses the directory.
@@ -85,10 +108,18 @@ class SqliteSpool:
                 directory / "spool.sqlite", MIGRATIONS, page_size=PAGE_SIZE, checkpoint_pages=CHECKPOINT_PAGES
             )
             undo.push_async_callback(database.close)
-            files = await asyncio.to_thread(BodyFiles, directory / "bodies")
+            found = await database.read(listing.start)
+            files = await asyncio.to_thread(BodyFiles, directory / "bodies", unsettled=found.folder)
             undo.callback(files.close)
-            spool = cls(database, files, lock, directory, Limits(quota, mailbox_quota))
-            orphans = await spool._sweep_files()
+            spool = cls(
+                database,
+                files,
+                lock,
+                directory,
+                limits=Limits(quota, mailbox_quota, pair_quota),
+                timekeeper=Timekeeper(found.clock, monotonic=monotonic),
+            )
+            orphans = await spool._remove_orphans()
             undo.pop_all()
         if orphans:
             _log.info("removed %d bodies of messages that were never taken over", orphans)
@@ -98,6 +129,8 @@ class SqliteSpool:
         """Finish what is under way and close; waiters get an error. May be called again."""
         self._changes.close()
         try:
+            with contextlib.suppress(AwalaError):  # closed before, or a disk that fails
+                await self._save_clock()
             await self._database.close()
         finally:
             await asyncio.to_thread(self._files.close)
@@ -116,41 +149,56 @@ class SqliteSpool:
             StorageError: the store failed or is closed.
 
         """
-        at, free = to_micros(now), self._free_room()
+        at = to_micros(now)
         prepared: list[Prepared] = []
         try:
             for arrival in batch:
-                prepared.append(await self._prepare(arrival, at, free))  # noqa: PERF401 - kept on failure
+                is_small = len(arrival.body) <= SMALL_ITEM
+                each = Prepared(arrival, identity_digest(arrival.identity))
+                prepared.append(each if is_small else await self._prepare_large(each, at))
         except BaseException:
             self._files.discard(_files_of(prepared))
             raise
-
-        def work(connection: sqlite3.Connection) -> Taken:
-            return Intake(connection, now=at, limits=self._limits, free=free).run(prepared, debts)
-
-        taken = await self._database.write(
-            work,
+        taken = await self._database.write_together(
+            self._take,
+            Call(prepared, debts, at),
             after_commit=self._note_taken,
             after_failure=lambda: self._files.discard(_files_of(prepared)),
         )
         return taken.outcomes
 
-    async def _prepare(self, arrival: Arrival, now: int, free: int | None) -> Prepared:
-        identity = identity_digest(arrival.identity)
-        if len(arrival.body) <= SMALL_ITEM:
-            return Prepared(arrival, identity, body_digest(arrival.body))
-        bare = Prepared(arrival, identity, await self._files.digest(arrival.body))
+    def _take(self, connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Taken]:
+        intake = Intake(connection, limits=self._limits, free=self._free_room())
+        taken = [intake.take(call) for call in calls]
+        folder = self._files.moved_on
+        intake.finish(folder=folder)
+        for each in taken:
+            each.folder = folder
+        return taken
 
-        def foresee(connection: sqlite3.Connection) -> Outcome:
-            return Intake(connection, now=now, limits=self._limits, free=free).foresee(bare)
+    async def _prepare_large(self, bare: Prepared, now: int) -> Prepared:
+        body = bare.arrival.body
 
-        if await self._database.read(foresee) in {Outcome.DUPLICATE, Outcome.FULL}:
+        def foresee(connection: sqlite3.Connection) -> tuple[Outcome, Found | None]:
+            return Intake(connection, limits=self._limits, free=self._free_room()).foresee(bare, now)
+
+        outcome, found = await self._database.read(foresee)
+        if outcome is not Outcome.DUPLICATE and found is not None and await self._is_body(found, body):
+            return replace(bare, same_as=found.file)
+        if outcome in {Outcome.DUPLICATE, Outcome.FULL}:
             return bare  # should that change meanwhile, the body goes into the database
-        return Prepared(arrival, identity, bare.digest, await self._files.write(arrival.body))
+        return replace(bare, file=await self._files.write(body))
+
+    async def _is_body(self, found: Found, octets: bytes) -> bool:
+        """Say whether a large body is what is stored already."""
+        if found.file is None or found.size != len(octets):
+            return False
+        return await self._files.read(found.file) == octets
 
     def _note_taken(self, taken: Taken) -> None:
-        self._files.keep(taken.kept_files)
-        self._files.discard(taken.dropped_files)
+        if taken.kept_files or taken.dropped_files:
+            self._files.keep(taken.kept_files, unsettled=taken.folder)
+            self._files.discard(taken.dropped_files)
         for key in taken.dropped_keys:
             self._leases.drop(key)
         self._changes.note(taken.hops)
@@ -161,7 +209,7 @@ class SqliteSpool:
             disk = shutil.disk_usage(self._directory)
         except OSError:
             return None
-        return max(0, disk.free - min(DISK_FLOOR, disk.total // DISK_FLOOR_SHARE))
+        return max(0, disk.free - min(DISK_FLOOR, disk.total // DISK_FLOOR_SHARE + LOG_ROOM))
 
     async def seen(self, identity: Identity, *, now: datetime) -> bool:
         """Say whether this message was ever accepted and has not yet expired."""
@@ -239,6 +287,7 @@ class SqliteSpool:
 
     async def _remove(self, items: Sequence[Item]) -> None:
         def work(connection: sqlite3.Connection) -> list[str]:
+            listing.forget_files(connection, self._files.take_removed())
             files: list[str] = []
             for item in items:
                 removed = connection.execute(sql.REMOVE, (item.key, item.version)).fetchall()
@@ -366,36 +415,72 @@ class SqliteSpool:
         """Return what the whole spool holds, from its counters."""
         return await self._database.read(usage)
 
-    # --- erasure ------------------------------------------------------------------------------------------
+    # --- erasure and the clock ----------------------------------------------------------------------------
 
     async def sweep(self, *, now: datetime) -> int:
-        """Erase what has expired, and orphaned files; return how many items went."""
-        at = to_micros(now)
+        """Erase what expired so long ago that it may be erased; return how many items went (rules §2)."""
         self._leases.purge(now)
+        erase_before = self._timekeeper.look(now).erase_before
+        await self._save_clock()
+        erased = 0
+        if erase_before is not None:
+            erased = await self._erase(to_micros(erase_before))
+        await self._in_chunks(sql.SWEEP_HOPS)
+        await self._in_chunks(sql.SWEEP_PAIRS)
+        await self._remove_dropped()
+        return erased
+
+    async def _erase(self, before: int) -> int:
         erased, gone = 0, SWEEP_CHUNK
         while gone == SWEEP_CHUNK:
             gone, items = await self._database.write(
-                partial(listing.erase_expired, now=at, limit=SWEEP_CHUNK), after_commit=self._note_erased
+                partial(listing.erase_expired, now=before, limit=SWEEP_CHUNK), after_commit=self._note_erased
             )
             erased += len(items)
-        gone = SWEEP_CHUNK
-        while gone == SWEEP_CHUNK:
-            gone = await self._database.write(
-                lambda connection: connection.execute(sql.SWEEP_DEBTS, (at, SWEEP_CHUNK)).rowcount
-            )
-        await self._database.write(lambda connection: connection.execute(sql.SWEEP_HOPS).rowcount)
-        await self._sweep_files()
+        await self._in_chunks(sql.SWEEP_DEBTS, before)
         return erased
+
+    async def _in_chunks(self, statement: str, *values: int) -> None:
+        """Repeat a statement that changes so many rows at most until it changes fewer."""
+        changed = SWEEP_CHUNK
+        while changed == SWEEP_CHUNK:
+            changed = await self._database.write(
+                lambda connection: connection.execute(statement, (*values, SWEEP_CHUNK)).rowcount
+            )
 
     def _note_erased(self, erased: tuple[int, list[tuple[int, str | None]]]) -> None:
         for item in erased[1]:
             self._note_acknowledged(item)
 
-    async def _sweep_files(self) -> int:
-        names = await self._files.settled()
+    async def _remove_dropped(self) -> None:
+        """Forget files that are gone, and remove those again that could not be removed."""
+        removed = self._files.take_removed()
+        await self._database.write(lambda connection: listing.forget_files(connection, removed))
+        self._files.discard(await self._database.read(listing.dropped_files))
+
+    async def _remove_orphans(self) -> int:
+        """Remove the files that a process which ended in between has left."""
+        names = self._files.found()
         orphans = await self._database.read(partial(listing.without_row, names=names)) if names else []
         self._files.discard(orphans)
+        self._files.discard(await self._database.read(listing.dropped_files))
         return len(orphans)
+
+    def clock_state(self, now: datetime) -> ClockState:
+        """Say what the spool makes of the clock, which shows ``now`` (rules §2)."""
+        return self._timekeeper.look(now)
+
+    def may_erase(self, now: datetime) -> bool:
+        """Say whether anything may be erased for its age, in other stores too (rules §2)."""
+        return self._timekeeper.look(now).erase_before is not None
+
+    async def confirm_time(self, now: datetime) -> None:
+        """Trust the clock, which shows ``now``: an exchange with a peer has confirmed it (rules §2)."""
+        if self._timekeeper.confirm(now):
+            await self._save_clock()
+
+    async def _save_clock(self) -> None:
+        await self._database.write(partial(listing.save_clock, record=self._timekeeper.record))
 
 
 def _files_of(prepared: Sequence[Prepared]) -> list[str]:

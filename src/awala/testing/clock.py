@@ -22,7 +22,7 @@ class FakeClock:
     """
 
     def __init__(self, start: datetime = DEFAULT_START) -> None:
-        self._now = start.astimezone(UTC)
+        self._now = self._start = start.astimezone(UTC)
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._order = count()
         self._changed = asyncio.Event()
@@ -30,6 +30,10 @@ class FakeClock:
     def now(self) -> datetime:
         """Return the present of this clock."""
         return self._now
+
+    def monotonic(self) -> float:
+        """Return the seconds that this clock was advanced by, jumps left out."""
+        return (self._now - self._start).total_seconds()
 
     async def sleep(self, seconds: float) -> None:
         """Return once the clock was advanced by ``seconds``; a turn of the event loop for 0 or less."""
@@ -70,6 +74,7 @@ class FakeClock:
         """Set the wall clock, forwards or back, as an administrator might; this wakes nobody."""
         shift = to - self._now
         self._now = to.astimezone(UTC)
+        self._start += shift
         self._sleepers = [(deadline + shift, order, future) for deadline, order, future in self._sleepers]
 
 

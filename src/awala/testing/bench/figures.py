@@ -22,6 +22,8 @@ class Plan:
 
     seconds: float
     """How long each measurement takes, its floor included."""
+    items: int | None = None
+    """How many messages are stored while a store is measured once more; None measures it with few alone."""
     directory: Path | None = None
     """Where stores are put; the disk matters. None is the system's place for temporary files."""
     say: Say = silent
@@ -64,7 +66,7 @@ class Report:
     """What they depend on: versions, sizes of pools, the length of a measurement."""
     figures: tuple[Figure, ...]
     shown: tuple[str, ...] = ()
-    """Which details a person is shown."""
+    """Which details a person is shown, of the figures that have them."""
 
     def plain(self) -> dict[str, Any]:
         """Return the report as JSON has it."""

@@ -20,7 +20,9 @@ class Entry(NamedTuple):
 
 BENCHES = {
     "core": Entry("awala.testing.bench.core", "Sealing and opening parcels, beside bare OpenSSL.", 1.5),
-    "spool": Entry("awala.testing.bench.spool", "Durable accepts, beside bare SQLite and bare files.", 1.0),
+    "spool": Entry(
+        "awala.testing.bench.spool", "Operations of the spool, beside bare SQLite and bare files.", 1.0
+    ),
 }
 """All benches, in the order in which they are run."""
 

@@ -1,39 +1,41 @@
 # SPDX-License-Identifier: MIT
-"""Durable accepts of the SQLite spool, beside bare SQLite and bare files on the same disk."""
+"""The SQLite spool's operations, beside bare SQLite and bare files, with few messages in it and with many."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import os
+import resource
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from awala.spool import Arrival, Hop, Identity, Kind, SqliteSpool
 from awala.testing.bench.figures import Figure, Plan, Report
+from awala.testing.bench.stored import HANDED_OVER, STEP, Stored, Timed
 
-SUMMARY: Final = "messages durably accepted per second by the SQLite spool, beside bare SQLite and bare files"
+SUMMARY: Final = "what the SQLite spool does per second, beside bare SQLite and bare files"
 CALLERS: Final = (1, 8, 64)
 SMALL: Final = 6_000
 LARGE: Final = 8 * 1024 * 1024
+FEW: Final = 1_000
+"""How many messages are stored while the spool is measured, if nothing else is asked for."""
+
 ROUNDS: Final = 3
 MAX_PER_TURN: Final = 20_000
 """Small messages that a turn stores at most: it bounds what is written to the disk."""
 
 LARGE_PER_TURN: Final = 8
 
-_NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_SENDER: Final = "0" + "a" * 64
-_HOPS: Final = tuple(Hop("endpoint", f"0{number:064x}") for number in range(50))
 _MILLISECONDS: Final = 1e3
+_MEBI: Final = 1024 * 1024
 _INSERT, _WRITE, _ACCEPT = "insert and commit", "write and sync", "accept"
 
 _NOTES: Final = (
@@ -42,6 +44,8 @@ _NOTES: Final = (
     "Write and sync: a new file with the same octets, and fsync.",
     "The floor of small messages is insert and commit, that of large ones write and sync; one caller each.",
     "Callers that wait together share a commit, so many of them come out above the floor.",
+    f"Lease and release, snapshot: {HANDED_OVER} messages each. Sweep: {STEP}. Open: close and open again.",
+    "Cost: what a call takes with so many messages stored, against the fewest; 1 is the same.",
     "All take turns. Figures are medians over turns, ratios over pairs of turns.",
 )
 
@@ -55,98 +59,134 @@ class _Turns:
     """Seconds of each call."""
 
 
-_Rows = dict[tuple[str, int, int], _Turns]
+_Row = tuple[str, int, int, int]
+"""Operation, octets of a message or 0, callers, messages stored."""
+_Rows = dict[_Row, _Turns]
 
 
 def measure(
-    plan: Plan, *, callers: Sequence[int] = CALLERS, small: int = SMALL, large: int = LARGE
+    plan: Plan,
+    *,
+    callers: Sequence[int] = CALLERS,
+    small: int = SMALL,
+    large: int = LARGE,
+    few: int = FEW,
 ) -> Report:
-    """Measure accepts of small messages by so many callers each, and of large ones by one."""
+    """Measure each operation with few messages stored, and with as many as ``plan`` says besides."""
     with tempfile.TemporaryDirectory(dir=plan.directory, prefix="awala-bench-") as directory:
-        rows = asyncio.run(_measure(Path(directory), plan, callers, small, large))
+        counts = [few] if plan.items is None else sorted({few, plan.items})
+        bench = _Bench(Path(directory), plan, callers, small, large)
+        rows = asyncio.run(bench.run(counts))
     conditions: dict[str, str | int | float] = {
         "sqlite": sqlite3.sqlite_version,
         "directory": str(plan.directory or tempfile.gettempdir()),
         "rounds": ROUNDS,
         "seconds_per_measurement": plan.seconds,
+        "peak_memory_mib": round(_peak_memory() / _MEBI),
     }
-    return Report("spool", SUMMARY, _NOTES, conditions, tuple(_figures(rows, small)), ("p50_ms", "p99_ms"))
+    shown = ("p50_ms", "p99_ms") if len(counts) == 1 else ("p50_ms", "cost")
+    return Report("spool", SUMMARY, _NOTES, conditions, tuple(_figures(rows, small)), shown)
 
 
-async def _measure(directory: Path, plan: Plan, callers: Sequence[int], small: int, large: int) -> _Rows:
-    rows: _Rows = {}
-    seconds = plan.seconds / ROUNDS
-    store = await SqliteSpool.open(directory / "spool")
-    try:
-        with _insert_and_commit(directory, small) as insert:
-            for number in range(ROUNDS):
-                plan.say(f"spool: round {number + 1} of {ROUNDS}")
-                _turn(rows, (_INSERT, 1, small), insert, seconds, MAX_PER_TURN)
-                _turn(rows, (_WRITE, 1, small), _write_and_sync(directory, small), seconds, MAX_PER_TURN)
-                for count in callers:
-                    row = rows.setdefault((_ACCEPT, count, small), _Turns())
-                    await _accept(row, store, count, small, seconds=seconds, most=MAX_PER_TURN)
-                _turn(rows, (_WRITE, 1, large), _write_and_sync(directory, large), seconds, LARGE_PER_TURN)
-                row = rows.setdefault((_ACCEPT, 1, large), _Turns())
-                await _accept(row, store, 1, large, seconds=seconds, most=LARGE_PER_TURN)
-    finally:
-        await store.close()
-    return rows
+def _peak_memory() -> int:
+    """Return the most memory that the process has had so far, in octets."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _turn(
-    rows: _Rows, row: tuple[str, int, int], work: Callable[[], object], seconds: float, most: int
-) -> None:
-    """Repeat bare work for so long, and so often at most."""
-    turns = rows.setdefault(row, _Turns())
-    took: list[float] = []
-    start = time.perf_counter()
-    while not took or (time.perf_counter() - start < seconds and len(took) < most):
-        began = time.perf_counter()
-        work()
-        took.append(time.perf_counter() - began)
-    turns.rates.append(len(took) / (time.perf_counter() - start))
-    turns.took += took
+class _Bench:
+    """Lets all contestants take their turns, round by round."""
 
+    def __init__(self, directory: Path, plan: Plan, callers: Sequence[int], small: int, large: int) -> None:
+        self._directory = directory
+        self._plan = plan
+        self._callers = callers
+        self._small, self._large = small, large
+        self._seconds = plan.seconds / ROUNDS
+        self._rows: _Rows = {}
 
-async def _accept(
-    turns: _Turns, store: SqliteSpool, callers: int, octets: int, *, seconds: float, most: int
-) -> None:
-    """Let so many callers hand over message after message."""
-    took: list[float] = []
-    start = time.perf_counter()
+    async def run(self, counts: Sequence[int]) -> _Rows:
+        """Measure with so many messages stored, each in a spool of its own."""
+        stores = [Stored(self._directory / f"spool{count}", count) for count in counts]
+        for store in stores:
+            await store.open()
+        try:
+            for store in stores:
+                await store.fill(self._plan.say)
+            with _insert_and_commit(self._directory, self._small) as insert:
+                for number in range(ROUNDS):
+                    self._plan.say(f"spool: round {number + 1} of {ROUNDS}")
+                    await self._round(insert, stores)
+        finally:
+            for store in stores:
+                await store.spool.close()
+        return self._rows
 
-    async def caller() -> None:
-        while True:
-            arrival = _arrival(octets)
+    async def _round(self, insert: Callable[[], object], stores: Sequence[Stored]) -> None:
+        self._bare((_INSERT, self._small, 1, 0), insert, MAX_PER_TURN)
+        with _write_and_sync(self._directory, self._small) as write:
+            self._bare((_WRITE, self._small, 1, 0), write, MAX_PER_TURN)
+        for count in self._callers:
+            for store in stores:
+                await self._accept(store, count, self._small, MAX_PER_TURN)
+        with _write_and_sync(self._directory, self._large) as write:
+            self._bare((_WRITE, self._large, 1, 0), write, LARGE_PER_TURN)
+        for store in stores:
+            await self._accept(store, 1, self._large, LARGE_PER_TURN)
+        for store in stores:
+            for operation, call in {
+                "lease and release": store.lease_and_release,
+                "snapshot": store.snapshot,
+                "offer and acknowledge": store.offer_and_acknowledge,
+                "next due": store.next_due,
+                "sweep": store.sweep,
+                "open": store.reopen,
+            }.items():
+                await self._call((operation, 0, 1, store.items), call)
+
+    def _turns(self, row: _Row) -> _Turns:
+        return self._rows.setdefault(row, _Turns())
+
+    def _bare(self, row: _Row, work: Callable[[], object], most: int) -> None:
+        """Repeat bare work for a turn, so often at most."""
+        turns = self._turns(row)
+        took: list[float] = []
+        start = time.perf_counter()
+        while not took or (time.perf_counter() - start < self._seconds and len(took) < most):
             began = time.perf_counter()
-            await store.accept([arrival], now=_NOW)
+            work()
             took.append(time.perf_counter() - began)
-            if time.perf_counter() - start >= seconds or len(took) >= most:
-                return
+        turns.rates.append(len(took) / sum(took))
+        turns.took += took
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(callers):
-            group.create_task(caller())
-    turns.rates.append(len(took) / (time.perf_counter() - start))
-    turns.took += took
+    async def _call(self, row: _Row, call: Timed) -> None:
+        """Repeat a call for a turn."""
+        turns = self._turns(row)
+        took: list[float] = []
+        start = time.perf_counter()
+        while not took or time.perf_counter() - start < self._seconds:
+            took.append(await call())
+        turns.rates.append(len(took) / sum(took))
+        turns.took += took
 
+    async def _accept(self, store: Stored, callers: int, octets: int, most: int) -> None:
+        """Let so many callers hand over message after message for a turn."""
+        turns = self._turns((_ACCEPT, octets, callers, store.items))
+        took: list[float] = []
+        start = time.perf_counter()
 
-_numbers = itertools.count()
+        async def caller() -> None:
+            while True:
+                took.append(await store.accept(octets))
+                if time.perf_counter() - start >= self._seconds or len(took) >= most:
+                    return
 
-
-def _arrival(octets: int) -> Arrival:
-    """Return a message like no other: each has an id, a moment and a first few octets of its own."""
-    number = next(_numbers)
-    hop = _HOPS[number % len(_HOPS)]
-    created = _NOW - timedelta(hours=3) + timedelta(milliseconds=number)
-    return Arrival(
-        identity=Identity(Kind.PARCEL, _SENDER, hop.name, f"{number:032x}"),
-        hop=hop,
-        created=created,
-        expiry=created + timedelta(days=30),
-        body=number.to_bytes(8) + bytes(octets - 8),
-    )
+        async with asyncio.TaskGroup() as group:
+            for _ in range(callers):
+                group.create_task(caller())
+        # One caller alone waits for nobody, so what was made between its calls does not count.
+        turns.rates.append(len(took) / (sum(took) if callers == 1 else time.perf_counter() - start))
+        turns.took += took
 
 
 @contextmanager
@@ -168,36 +208,48 @@ def _insert_and_commit(directory: Path, octets: int) -> Iterator[Callable[[], ob
         connection.close()
 
 
-def _write_and_sync(directory: Path, octets: int) -> Callable[[], object]:
-    path, body = directory / "bare", bytes(octets)
+@contextmanager
+def _write_and_sync(directory: Path, octets: int) -> Iterator[Callable[[], object]]:
+    body = bytes(octets)
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        paths = (os.path.join(folder, str(number)) for number in itertools.count())  # noqa: PTH118 - bare
 
-    def write() -> None:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.write(descriptor, body)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        def write() -> None:
+            descriptor = os.open(next(paths), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.write(descriptor, body)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
-    return write
+        yield write
 
 
 def _figures(rows: _Rows, small: int) -> Iterator[Figure]:
-    for (operation, callers, octets), turns in rows.items():
-        floor = rows[(_INSERT if octets == small else _WRITE), 1, octets]
-        is_floor = operation != _ACCEPT
-        times = sorted(turns.took)
-        yield Figure(
-            labels={"operation": operation, "octets": octets, "callers": callers},
-            per_second=statistics.median(turns.rates),
-            floor_per_second=None if is_floor else statistics.median(floor.rates),
-            ratio=None
-            if is_floor
-            else statistics.median(own / bare for own, bare in zip(turns.rates, floor.rates, strict=True)),
-            details={
-                "p50_ms": _MILLISECONDS * times[len(times) // 2],
-                "p99_ms": _MILLISECONDS * times[len(times) * 99 // 100],
-                "times": len(times),
-            },
+    counts = {items for *_, items in rows if items}
+    fewest = min(counts)
+    for (operation, octets, callers, items), turns in rows.items():
+        floor = (
+            rows.get((_INSERT if octets == small else _WRITE, octets, 1, 0)) if operation == _ACCEPT else None
         )
+        times = sorted(turns.took)
+        details = {
+            "p50_ms": _MILLISECONDS * times[len(times) // 2],
+            "p99_ms": _MILLISECONDS * times[len(times) * 99 // 100],
+            "times": len(times),
+        }
+        if items > fewest:
+            details["cost"] = _ratio(rows[operation, octets, callers, fewest], turns)
+        labels: dict[str, str | int] = {"operation": operation, "octets": octets, "callers": callers}
+        yield Figure(
+            labels=labels if len(counts) == 1 else labels | {"stored": items},
+            per_second=statistics.median(turns.rates),
+            floor_per_second=None if floor is None else statistics.median(floor.rates),
+            ratio=None if floor is None else _ratio(turns, floor),
+            details=details,
+        )
+
+
+def _ratio(own: _Turns, other: _Turns) -> float:
+    """Return how much faster one is than the other: the median over pairs of turns."""
+    return statistics.median(ours / theirs for ours, theirs in zip(own.rates, other.rates, strict=True))
