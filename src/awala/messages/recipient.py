@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from awala.asn1 import Element, der
@@ -20,6 +21,7 @@ _READ_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _WRITTEN_ADDRESS: Final = re.compile(rf"(?:{_LABEL}\.)+(?:[a-z]{{2,24}}|xn--[a-z0-9-]{{0,58}}[a-z0-9])")
 _READ_ADDRESS: Final = re.compile(rf"(?:{_READ_LABEL}\.)+(?![0-9]+$){_READ_LABEL}")
 
+_KEPT: Final = 1024
 _TAG: Final = 0xA0
 _LONG: Final = 256
 _USUAL: Final = re.compile(
@@ -56,12 +58,18 @@ class Recipient:
 
     def encode(self) -> bytes:
         """Return the field of a message; raise `InvalidMessageError` for what peers would not take."""
-        if not _WRITTEN_ID.fullmatch(self.id) or len(self.id) > MAX_RECIPIENT_ID_LENGTH:
-            raise InvalidMessageError("The recipient id is not 0 and hexadecimal digits in lower case")
-        fields = der.implicit(0, self.id.encode("ascii"))
-        if self.internet_address is not None:
-            fields += der.implicit(1, address_content(self.internet_address))
-        return der.implicit(0, fields, constructed=True)
+        return _encode(self.id, self.internet_address)
+
+
+@lru_cache(maxsize=_KEPT)
+def _encode(node_id: str, address: str | None) -> bytes:
+    """Return the field; those who write to somebody do so again."""
+    if not _WRITTEN_ID.fullmatch(node_id) or len(node_id) > MAX_RECIPIENT_ID_LENGTH:
+        raise InvalidMessageError("The recipient id is not 0 and hexadecimal digits in lower case")
+    fields = der.implicit(0, node_id.encode("ascii"))
+    if address is not None:
+        fields += der.implicit(1, address_content(address))
+    return der.implicit(0, fields, constructed=True)
 
 
 def is_routable_id(text: str) -> bool:
