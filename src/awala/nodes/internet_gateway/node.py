@@ -109,7 +109,7 @@ class InternetGateway:
             sessions=self._sessions,
             clock=clock,
             events=self.events,
-            peer_hop=lambda peer_id: Hop(GATEWAY, peer_id),
+            peer_hops=lambda peer_id: (Hop(GATEWAY, peer_id),),
             on_parcel=router.from_cargo,
             on_control={MessageType.PDD: self.gateway_door.withdraw_by_cargo},
         )

@@ -79,7 +79,7 @@ class PrivateGateway:
             sessions=self._sessions,
             clock=clock,
             events=self.events,
-            peer_hop=lambda peer_id: Hop(UPLINK, peer_id),
+            peer_hops=self._hops_of,
             on_parcel=incoming.from_cargo,
             on_control={MessageType.CERTIFICATE_ROTATION: incoming.rotation},
         )
@@ -119,6 +119,11 @@ class PrivateGateway:
             connect=connect_courier,
         )
 
+    def _hops_of(self, peer_id: str) -> list[Hop]:
+        """Return what an Internet gateway may acknowledge: what was to go to it or, after a move, to another."""
+        known = [peer.node_id for peer in self.credentials.known_gateways()]
+        return [Hop(UPLINK, gateway_id) for gateway_id in known] if peer_id in known else []
+
     async def run(self) -> None:
         """Exchange, unpack and clean up until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -129,14 +134,14 @@ class PrivateGateway:
     async def status(self) -> PrivateGatewayStatus:
         """Describe the present state."""
         now = self._clock.now()
-        own = self.credentials.own_certificates(now)
+        life_left = self.credentials.life_left(now)
         totals = await self._spool.totals()
         return PrivateGatewayStatus(
             node_id=self.credentials.node_id,
             internet_gateway=self.credentials.known_peer,
             online=self.uplink.online,
             last_error=self.uplink.last_error,
-            certificate_until=own[0].not_after if own else None,
+            certificate_until=now + life_left if life_left else None,
             endpoints=len(await self._vault.records(ENDPOINTS)),
             outgoing=lane_totals(totals, UPLINK),
             incoming=lane_totals(totals, ENDPOINT),
