@@ -31,6 +31,7 @@ from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
 from awala.nodes.endpoint.peers import Peer
 from awala.nodes.endpoint.sealing import OpenedMessage
+from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.held_paths import HeldPaths, began_last
@@ -205,6 +206,7 @@ class PrivateEndpoint:
             group.create_task(self._renewal.run())
             group.create_task(supervised(self._grants.run, self._clock))
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
+            group.create_task(erase_expired(self._vault, self._clock))
             group.create_task(keep_up(self._spool, self.identity.sessions, self._clock, UPKEEP_INTERVAL))
 
     async def authorise(self, peer: Peer) -> PrivateEndpointConnectionParams:

@@ -111,7 +111,7 @@ class Credentials:
         ]
 
     def known_gateways(self) -> list[InternetGatewayPeer]:
-        """Return the paired Internet gateway, then all former ones, whether their certificate lives or not."""
+        """Return the paired Internet gateway, then all former ones, also those that ended for us."""
         return [self._peer, *self._former.values()] if self._peer else []
 
     def changed(self) -> asyncio.Event:

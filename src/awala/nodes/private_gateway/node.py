@@ -14,6 +14,7 @@ from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
+from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import ENDPOINT, UPLINK, lane_totals
 from awala.nodes.loading import loading
@@ -120,7 +121,7 @@ class PrivateGateway:
         )
 
     def _hops_of(self, peer_id: str) -> list[Hop]:
-        """Return what an Internet gateway may acknowledge: what was to go to it or, after a move, to another."""
+        """Return what a peer may acknowledge: what is for any Internet gateway of ours (decision 46)."""
         known = [peer.node_id for peer in self.credentials.known_gateways()]
         return [Hop(UPLINK, gateway_id) for gateway_id in known] if peer_id in known else []
 
@@ -129,6 +130,7 @@ class PrivateGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self.uplink.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
+            group.create_task(erase_expired(self._vault, self._clock))
             group.create_task(keep_up(self._spool, self._sessions, self._clock, UPKEEP_INTERVAL))
 
     async def status(self) -> PrivateGatewayStatus:

@@ -109,7 +109,7 @@ class Uplink:
                 peer,
                 credentials=self._credentials,
                 pairing=self._pairing,
-                connect=lambda address: self._connect(address),
+                connect=self._connect,
                 incoming=self._incoming,
                 clock=self._clock,
                 backoff=self._backoff,
