@@ -216,7 +216,7 @@ class Courier:
         return
 
     async def finish(self, *, complete) -> None:
-        return
+        assert complete
 
 
 async def visit(move):
