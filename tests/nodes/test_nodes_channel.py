@@ -245,6 +245,7 @@ async def test_only_the_first_cargo_has_what_is_said_once(channel):
     assert ROTATION not in second
 
 
+@pytest.mark.rule("2.10")
 async def test_a_cargo_expires_with_its_contents_or_its_certificate(channel):
     await channel.put(b"short", expiry=HOUR)
     short = certify(PGW, IGW, IGW_CERT, Role.GATEWAY, life=2 * DAY)

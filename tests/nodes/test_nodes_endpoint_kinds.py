@@ -318,6 +318,7 @@ class TestInternetEndpoint:
         with pytest.raises(ConfigurationError):
             await InternetEndpoint.create(MemoryVault(), address)
 
+    @pytest.mark.rule("7.4")
     async def test_publishes_parameters_that_change_every_thirty_days(self, pong, clock, monkeypatch):
         params = NodeConnectionParams.parse(pong.connection_params())
         assert (params.internet_address, params.identity_key.node_id) == ("pong.demo.test", PEER.node_id)

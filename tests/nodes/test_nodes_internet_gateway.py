@@ -149,6 +149,7 @@ async def test_a_full_spool_is_said_and_nothing_is_kept():
     assert not await side.spool.totals()
 
 
+@pytest.mark.rule("2.10")
 async def test_a_parcels_life_ends_with_the_first_certificate_of_its_chain(side):
     short = certify(PEER, ENDPOINT, ENDPOINT_CERT, Role.DELIVERY_AUTHORIZATION, life=HOUR)
     await side.node.internet_door.deliver(parcel(certificate=short)[1])
@@ -388,6 +389,7 @@ class TestCredentials:
         with pytest.raises(ConfigurationError):
             await Credentials.create(MemoryVault(), address)
 
+    @pytest.mark.rule("2.5")
     async def test_the_certificate_is_renewed_every_thirty_days_and_the_old_one_trusted_on(self, side):
         credentials = side.node.credentials
         first = credentials.current(NOW)

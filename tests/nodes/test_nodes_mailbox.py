@@ -140,6 +140,7 @@ async def test_a_parcel_replaced_between_lease_and_reading_does_not_end_the_coll
         assert sorted(await collect_all(box)) == [b"b", b"newer"]
 
 
+@pytest.mark.rule("2.3")
 async def test_a_parcel_dated_ahead_waits_for_its_time(spool, open_box, clock, monkeypatch):
     monkeypatch.setattr(module, "RECHECK_SECONDS", 0.01)
     await put(spool, "ahead", created=60 * SECOND)

@@ -273,6 +273,7 @@ class TestRotation:
     def igw_cert(self, internet):
         return internet.node.credentials.current(NOW)
 
+    @pytest.mark.rule("3.9")
     async def test_takes_a_later_certificate_from_the_known_key(self, side, igw_cert, internet):
         internet.clock.jump(NOW + 40 * DAY)
         await internet.node.credentials.renew_if_due()
@@ -533,6 +534,7 @@ class TestCredentials:
         assert side.node.credentials.renewal_is_due(NOW)
         assert not side.node.credentials.life_left(NOW)
 
+    @pytest.mark.rule("2.9")
     async def test_the_issuer_of_cargo_authorisations_is_renewed_at_half_its_life(self, side):
         credentials = side.node.credentials
         first = await credentials.cda_issuer()

@@ -96,7 +96,7 @@ class Authorizations:
 
         Raises InvalidAuthorizationError; nothing is kept then. It replaces only what ends earlier, what
         ends then and began earlier, or what came through another gateway and began earlier (decisions
-        24 and 45). ``as_of`` dates the session key inside: messages dated as ours are, three hours back,
+        24 and 47). ``as_of`` dates the session key inside: messages dated as ours are, three hours back,
         must not look older than it.
         """
         path = params.authorization
