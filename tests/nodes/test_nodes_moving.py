@@ -134,10 +134,12 @@ async def test_the_same_after_a_restart_and_until_the_certificate_ends(move):
     assert [peer.address for peer in move.side.node.credentials.gateways(NOW)] == [NEW_ADDRESS, ADDRESS]
     async with running(move.side.node.run()):
         await until(lambda: move.to_old.opened.is_set() and move.side.node.uplink.online)
+        assert (await move.side.node.status()).former_internet_gateways == 1
         move.side.clock.jump(NOW + 200 * DAY)
         await move.side.clock.advance(HOUR.total_seconds())
         await until(lambda: move.side.node.credentials.renewal_is_due(move.now()) is False)
         assert [peer.address for peer in move.side.node.credentials.gateways(move.now())] == [NEW_ADDRESS]
+        assert (await move.side.node.status()).former_internet_gateways == 0
         move.to_old.opened.clear()
         move.to_old.disconnect()
         move.to_old.cut = False
@@ -177,6 +179,8 @@ async def test_a_former_gateway_that_forgot_us_gets_no_new_registration(move, mo
     async with running(move.side.node.run()):
         await until(lambda: move.side.node.uplink.online)
         await move.side.clock.advance(HOUR.total_seconds())
+        former = move.side.node.credentials.gateways(move.now())[1]
+        assert "who?" in move.side.node.uplink._link(former).last_error
     assert move.to_old.registrations == registrations
 
 

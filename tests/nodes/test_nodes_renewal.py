@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from awala.bindings.errors import UnreachableError
+from awala.base.files import StorageError
+from awala.bindings.errors import Unauthenticated, UnreachableError
 from awala.bindings.poweb import StreamingMode
 from awala.messages import NodeConnectionParams, Parcel
 from awala.nodes.backoff import Backoff
@@ -211,6 +212,27 @@ class TestPrivateGateway:
         async with running(again.node.run()):
             await until(lambda: again.node.uplink.online)
         assert again.own_certificate().not_after > gateway.clock.now() + 170 * DAY
+
+    @pytest.mark.rule("9.2", "9.5")
+    async def test_a_gateway_that_forgot_us_and_registers_nobody_is_asked_with_a_back_off(
+        self, gateway, internet, monkeypatch
+    ):
+        def forgetful(*_):
+            raise Unauthenticated("who?")
+
+        async def broken(_request):
+            return b"rubbish"
+
+        door = internet.node.gateway_door
+        with monkeypatch.context() as patch:
+            patch.setattr(door, "collect", forgetful)
+            patch.setattr(door, "register", broken)
+            before = gateway.uplink.registrations
+            async with running(gateway.node.run()):
+                await gateway.clock.advance(DAY.total_seconds())
+        assert 10 < gateway.uplink.registrations - before < 40
+        async with running(gateway.node.run()):
+            await until(lambda: gateway.node.uplink.online)
 
     async def test_another_internet_gateway_at_that_address_registers_nobody(self, gateway, monkeypatch):
         impostor = await internet_side(gateway.clock, key=OTHER_PGW)
@@ -424,6 +446,24 @@ class TestAuthorisations:
             gateway.clock.jump(NOW + moment)
             await endpoint._grants.renew()
             assert await self.queued(endpoint) == [PEER.node_id] * expected
+
+    async def test_a_store_that_fails_is_tried_again(self, gateway, endpoint, monkeypatch):
+        pong = await know_pong(endpoint)
+        get, failures = endpoint.identity.peers.all, [StorageError("the disk is gone")]
+
+        async def failing():
+            if failures:
+                raise failures.pop()
+            return await get()
+
+        monkeypatch.setattr(endpoint.identity.peers, "all", failing)
+        await endpoint.identity.peers.note_grant(pong, until=NOW + DAY, at=NOW, under="elsewhere")
+        async with running(endpoint._grants.run()):
+            await gateway.clock.advance(1)
+            assert await self.queued(endpoint) == []
+            await gateway.clock.advance(CHECK_INTERVAL.total_seconds())
+            await until(lambda: not endpoint._grants._changing.locked())
+        assert await self.queued(endpoint) == [PEER.node_id]
 
     async def test_without_a_certificate_nothing_is_promised(self, gateway, endpoint):
         await endpoint.send_authorization(await know_pong(endpoint))

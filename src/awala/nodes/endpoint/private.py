@@ -142,7 +142,7 @@ class PrivateEndpoint:
     async def _load(self) -> None:
         await self._paths.load(self._clock.now())
         self._gateway_address = (await self._vault.get_record(_NAMESPACE, _GATEWAY_ADDRESS) or b"").decode()
-        if self._gateway_address:
+        if self._paths.in_use(self._clock.now()) is not None:
             self.registered.set()
 
     @property

@@ -43,6 +43,7 @@ class PrivateGatewayStatus:
 
     node_id: str
     internet_gateway: InternetGatewayPeer | None
+    former_internet_gateways: int
     online: bool
     last_error: str
     certificate_until: datetime | None
@@ -141,6 +142,7 @@ class PrivateGateway:
         return PrivateGatewayStatus(
             node_id=self.credentials.node_id,
             internet_gateway=self.credentials.known_peer,
+            former_internet_gateways=max(len(self.credentials.gateways(now)) - 1, 0),
             online=self.uplink.online,
             last_error=self.uplink.last_error,
             certificate_until=now + life_left if life_left else None,
