@@ -9,7 +9,6 @@ import pytest
 
 from awala.bindings.errors import Forbidden, Unprocessable
 from awala.messages import ServiceMessage
-from awala.nodes import mailbox
 from awala.nodes.endpoint.peers import Peer, PeerKind
 from awala.nodes.endpoint.private import IDENTITY_LABEL, PrivateEndpoint
 from awala.spool import MemorySpool
@@ -36,11 +35,6 @@ AHEAD = 1.9 * HOUR
 """A clock that is wrong by less than the two hours that are tolerated."""
 
 BEYOND = HOUR * 2 + timedelta(seconds=1)
-
-
-@pytest.fixture(autouse=True)
-def mailboxes_look_often(monkeypatch):
-    monkeypatch.setattr(mailbox, "RECHECK_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ class TestAuthorizations:
         assert await take(await grant(endpoint, until=NOW + DAY), **arguments)
         assert await take(long, **arguments)
         assert not await take(await grant(endpoint, until=NOW + 2 * DAY), **arguments)
-        assert await take(long, **arguments), "it still counts: taking it may have been interrupted"
+        assert not await take(long, **arguments)
 
         given = await peer.identity.authorizations.given_by(ENDPOINT.node_id, NOW)
         assert given.leaf == long.authorization.leaf
@@ -245,8 +245,9 @@ class TestAuthorizations:
 
         assert (again.address, again.name) == ("igw-b.demo.test", "F")
         assert await peer.identity.peers.get(ENDPOINT.node_id) == again
+        await peer.identity.peers.save(replace(again, address="igw.demo.test"))
         repeated = await take(new, sender_id=ENDPOINT.node_id)
-        assert repeated == again
+        assert repeated == again, "taking it may have been interrupted before the address was noted"
 
     @pytest.mark.rule("3.5")
     @pytest.mark.parametrize("late", [True, False])

@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 
 from awala.bindings.poweb import StreamingMode
-from awala.nodes import mailbox as module
 from awala.nodes.events import EventHub
 from awala.nodes.mailbox import open_mailbox
 from awala.spool import MemorySpool, SqliteSpool
 from awala.testing import FakeClock
-from helpers.nodes import Recorder
+from helpers.nodes import Recorder, drive
 from helpers.spool_items import HOP, NOW, OTHER_HOP, SECOND, arrival
 
 
@@ -141,16 +140,15 @@ async def test_a_parcel_replaced_between_lease_and_reading_does_not_end_the_coll
 
 
 @pytest.mark.rule("2.3")
-async def test_a_parcel_dated_ahead_waits_for_its_time(spool, open_box, clock, monkeypatch):
-    monkeypatch.setattr(module, "RECHECK_SECONDS", 0.01)
+async def test_a_parcel_dated_ahead_waits_for_its_time(spool, open_box, clock):
     await put(spool, "ahead", created=60 * SECOND)
     async with open_box() as box:
         waiting = asyncio.ensure_future(box.next())
-        await asyncio.sleep(0.05)
-        assert not waiting.done()
-        clock.jump(NOW + 61 * SECOND)
-
         async with asyncio.timeout(5):
+            await clock.wait_for_sleepers()
+            await clock.advance(59)
+            assert not waiting.done()
+            await drive(clock, waiting.done, step=1)
             assert (await waiting).parcel == b"ahead"
 
 

@@ -125,7 +125,7 @@ class Mailbox:
 
     async def _wait(self, cursors: Sequence[int]) -> None:
         changes = [self._spool.changed(hop, cursor) for hop, cursor in zip(self._hops, cursors, strict=True)]
-        await first_of(asyncio.sleep(RECHECK_SECONDS), self._until.wait(), *changes)
+        await first_of(self._clock.sleep(RECHECK_SECONDS), self._until.wait(), *changes)
 
 
 @asynccontextmanager

@@ -92,7 +92,7 @@ class Authorizations:
     async def take(
         self, params: PrivateEndpointConnectionParams, *, expected_peer: str, now: datetime, as_of: datetime
     ) -> bool:
-        """Keep an authorisation that ``expected_peer`` gave us; say whether it is the one that counts now.
+        """Keep an authorisation that ``expected_peer`` gave us; say whether it replaced what we had.
 
         Raises InvalidAuthorizationError; nothing is kept then. It replaces only what ends earlier, what
         ends then and began earlier, or what came through another gateway and began earlier (decisions
@@ -102,7 +102,7 @@ class Authorizations:
         path = params.authorization
         self._check(params, expected_peer, now)
         current = await self.given_by(expected_peer, now)
-        if current is not None and current.chain != path.chain and not _replaces(path, current):
+        if current is not None and not _replaces(path, current):
             return False
         await self._sessions.adopt(
             params.session_key, own_id=self._key.node_id, peer_id=expected_peer, as_of=as_of

@@ -178,9 +178,11 @@ class EndpointIdentity:
         InvalidAuthorizationError.
         """
         now = self._clock.now()
-        counts = await self.authorizations.take(
+        await self.authorizations.take(
             params, expected_peer=sender_id, now=now, as_of=sent or now - BACKDATING
         )
+        given = await self.authorizations.given_by(sender_id, now)
+        counts = given is not None and given.chain == params.authorization.chain  # also when it is repeated
 
         def learn(known: Peer | None) -> Peer:
             address = params.internet_address

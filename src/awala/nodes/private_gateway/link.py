@@ -13,7 +13,7 @@ from awala.bindings.errors import UnauthenticatedError
 from awala.bindings.poweb import AckPacing, PoWebClient, StreamingMode
 from awala.messages import DetachedSignatureType, sign_detached
 from awala.nodes.background import first_of
-from awala.nodes.backoff import Backoff
+from awala.nodes.backoff import INTERNET_WAIT, Backoff
 from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
 from awala.nodes.private_gateway.incoming import Incoming
 from awala.nodes.private_gateway.pairing import Connect, Pairing
@@ -50,6 +50,7 @@ class Link:
         self._renewing = asyncio.Lock()
         self._pacing = AckPacing()
         self._kicked = asyncio.Event()
+        self._reachable = asyncio.Event()
         self.online = False
         """Whether a collection is open at this moment."""
         self.last_error: str = ""
@@ -65,6 +66,7 @@ class Link:
         try:
             while self.peer in self._credentials.gateways(self._clock.now()):
                 self._kicked.clear()
+                self._reachable.clear()
                 try:
                     await self._collect()
                     failures = 0 if self.online else failures + 1
@@ -74,7 +76,7 @@ class Link:
                     logger.info("the exchange with the Internet gateway failed: %s", error)
                     await self._after_failure(error)
                 self.online = False
-                await self._pause(max(failures, 1))
+                await self._pause(self._backoff.wait(max(failures, 1)).total_seconds())
         finally:
             self.online = False
             await self.close()
@@ -95,7 +97,7 @@ class Link:
             await self._register_again()
             raise
         if not self.online:
-            self.kick()  # the gateway can be reached again, so a collection need not wait any longer
+            self._reachable.set()  # so a collection need not wait for long any more
 
     async def renew_if_due(self) -> None:
         """Get a new certificate if it is time for one; raises AwalaError (rules §2)."""
@@ -119,9 +121,13 @@ class Link:
             await self._register_again()
         await self.close()
 
-    async def _pause(self, failures: int) -> None:
-        wait = self._backoff.wait(failures).total_seconds()
-        await first_of(self._clock.sleep(wait), self._kicked.wait())
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer once parcels get through again, which shortens no wait below the first."""
+        await first_of(self._clock.sleep(seconds), self._kicked.wait(), self._until_reachable())
+
+    async def _until_reachable(self) -> None:
+        await self._clock.sleep(INTERNET_WAIT.total_seconds())
+        await self._reachable.wait()
 
     async def _collect(self) -> None:
         client = await self._get_client()
