@@ -192,10 +192,10 @@ def test_waits_for_outstanding_deliveries_before_it_completes():
     assert conversation.committed() == [Fetch()]
 
 
-def test_treats_an_empty_queue_in_keep_alive_mode_as_a_fault_of_the_gateway():
+def test_a_gateway_that_has_no_more_in_keep_alive_mode_has_the_collector_come_back():
     conversation = a_collecting_conversation()
 
-    assert closes_with(conversation.fetched(None)) is CloseCode.INTERNAL_ERROR
+    assert closes_with(conversation.fetched(None)) is CloseCode.DRAINED
 
 
 def test_closes_with_1011_when_the_gateway_fails():

@@ -292,6 +292,7 @@ FACTS = {
     "gateway": {
         "node_id",
         "internet_gateway",
+        "former_internet_gateways",
         "online",
         "last_error",
         "certificate_until",

@@ -173,6 +173,31 @@ async def test_chat_across_two_internet_gateways(net):
     await empty(a.gateway, b.gateway, a.internet_gateway, b.internet_gateway)
 
 
+@pytest.mark.rule("2.7", "2.8")
+async def test_a_device_that_moves_to_another_internet_gateway_takes_its_chats_along(net):
+    a, b = await asyncio.gather(net.side("a"), net.side("b"))
+    ears = Ear(), Ear()
+    alice, bob = await net.app(a, ears[0].setup), await net.app(b, ears[1].setup)
+    await pair_chats(ears[0].chat, ears[1].chat)
+    await wait_authorised(bob, alice.id)
+
+    await a.gateway.node.pairing.pair("igw-b.demo.test")
+    a.gateway.node.uplink.kick()
+    await ears[1].chat.say(alice.id, "on the old path")
+    await until(lambda: ears[0].heard["on the old path"], seconds=20)
+
+    async def knows_the_new_path() -> bool:
+        [peer] = [peer for peer in await bob.peers() if peer.id == alice.id]
+        return peer.address == "igw-b.demo.test"
+
+    await eventually(knows_the_new_path)
+    await a.link.cut()  # the former gateway is gone
+    await ears[1].chat.say(alice.id, "on the new path")
+    await until(lambda: ears[0].heard["on the new path"], seconds=20)
+    assert (await a.gateway.node.status()).online
+    assert set(ears[0].heard.values()) == {1}
+
+
 async def test_chat_by_courier_with_one_link_cut(net):
     a, b = await asyncio.gather(net.side("a"), net.side("b"))
     ears = Ear(), Ear()

@@ -320,8 +320,8 @@ class _DirectCollection:
             raise UnreachableError("cut")
         nonce = uuid.uuid4().bytes
         response = HandshakeResponse(tuple(self._sign(nonce))).serialize()
-        self._context = self._client.service.collect(nonce, response, self._mode)
         try:
+            self._context = self._client.service.collect(nonce, response, self._mode)
             self._mailbox = await self._context.__aenter__()
         except FAULTS as error:
             raise client_error(error) from error

@@ -70,7 +70,7 @@ class Channel:
             sessions=self.far_sessions,
             clock=clock,
             events=far_hub,
-            peer_hop=lambda peer_id: Hop("gateway", peer_id),
+            peer_hops=lambda peer_id: [Hop("gateway", peer_id)],
             on_parcel=self._on_parcel,
             on_control={MessageType.CERTIFICATE_ROTATION: self._on_rotation},
         )
@@ -86,7 +86,7 @@ class Channel:
         self.rotations.append(octets)
 
     def route(self, target=CARGO_TARGET_INTERNET, certificate=PGW_CERT):
-        return CargoRoute(Recipient(IGW.node_id, ADDRESS), IGW.node_id, HOP, certificate, (), target)
+        return CargoRoute(Recipient(IGW.node_id, ADDRESS), IGW.node_id, (HOP,), certificate, (), target)
 
     async def put(self, *bodies, expiry=DAY, first=0):
         arrivals = [

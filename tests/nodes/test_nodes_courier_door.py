@@ -261,6 +261,17 @@ class TestCollection:
     async def test_no_certificate_is_sent_while_the_present_one_is_good_for_long(self, side, gateway):
         assert await collect(side, await make_cca(gateway)) == []
 
+    async def test_none_is_sent_that_would_not_end_later(self, side, gateway):
+        own = side.node.credentials.current(NOW)
+        side.clock.jump(NOW + 100 * DAY)
+        ending = certify(PGW, IGW, own, Role.GATEWAY, life=170 * DAY)
+        authorization = CargoCollectionAuthorization.parse(await make_cca(gateway, certificate=ending))
+        assert len(await side.node.courier_door._rotation(authorization, side.clock.now())) == 1
+        lasting = certify(PGW, IGW, own, Role.GATEWAY, life=300 * DAY)
+        authorization = CargoCollectionAuthorization.parse(await make_cca(gateway, certificate=lasting))
+        assert await side.node.courier_door._rotation(authorization, side.clock.now()) == []
+
+    @pytest.mark.rule("2.6")
     async def test_a_certificate_that_is_about_to_end_is_renewed_with_the_cargo(self, side, gateway):
         old = certify(PGW, IGW, side.node.credentials.current(NOW), Role.GATEWAY, life=80 * DAY)
 

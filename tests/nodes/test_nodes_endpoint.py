@@ -48,6 +48,7 @@ from helpers.nodes import (
     HOUR,
     NOW,
     OTHER_ENDPOINT,
+    OTHER_IGW,
     OTHER_PGW,
     PEER,
     PGW,
@@ -112,8 +113,12 @@ class TestPeerBook:
 
         assert await book.get(PEER.node_id) == peer
         assert {each.id for each in await book.all()} == {PEER.node_id, STRANGER.node_id}
-        assert await book.note_grant(peer, NOW + DAY) == replace(peer, granted_until=NOW + DAY)
-        assert (await book.get(PEER.node_id)).granted_until == NOW + DAY
+        await book.note_grant(peer, until=NOW + DAY, at=NOW, under="here")
+        granted = {"granted_until": NOW + DAY, "granted_at": NOW, "granted_under": "here"}
+        assert await book.get(PEER.node_id) == replace(peer, **granted)
+        await book.note_withdrawal(PEER.node_id)
+        await book.note_withdrawal(OTHER_ENDPOINT.node_id)
+        assert (await book.get(PEER.node_id)).granted_until is None
         await book.forget(PEER.node_id)
         assert await book.get(PEER.node_id) is None
 
@@ -250,6 +255,35 @@ class TestAuthorizations:
         assert required_key_id(payload) == second.session_key.key_id
 
     @pytest.mark.rule("3.5")
+    async def test_an_old_one_that_comes_late_puts_no_old_address_back(self, endpoint, peer):
+        take = peer.identity.take_authorization
+        old = await grant(endpoint, until=NOW + DAY)
+        new = await grant(endpoint, gateway_address="igw-b.demo.test")
+        await take(new, sender_id=ENDPOINT.node_id, name="E")
+        again = await take(old, sender_id=ENDPOINT.node_id, name="F")
+
+        assert (again.address, again.name) == ("igw-b.demo.test", "F")
+        assert await peer.identity.peers.get(ENDPOINT.node_id) == again
+        await peer.identity.peers.save(replace(again, address="igw.demo.test"))
+        repeated = await take(new, sender_id=ENDPOINT.node_id)
+        assert repeated == again, "taking it may have been interrupted before the address was noted"
+
+    @pytest.mark.rule("3.5")
+    @pytest.mark.parametrize("late", [True, False])
+    async def test_from_another_gateway_the_one_that_began_later_counts(self, endpoint, peer, late):
+        anchor = certify(OTHER_IGW, OTHER_IGW, None, Role.SELF_ISSUED_GATEWAY, life=9 * DAY)
+        gateway = certify(PGW, OTHER_IGW, anchor, Role.GATEWAY, life=9 * DAY)
+        moved = CertificationPath(certify(ENDPOINT, PGW, gateway, Role.ENDPOINT, life=9 * DAY), (gateway,))
+        old = await grant(endpoint)
+        new = await grant(endpoint, own_path=moved, gateway_address="igw-b.demo.test", now=NOW + HOUR)
+        for params in (new, old) if late else (old, new):
+            taken = await peer.identity.take_authorization(params, sender_id=ENDPOINT.node_id)
+
+        assert taken.address == "igw-b.demo.test"
+        given = await peer.identity.authorizations.given_by(ENDPOINT.node_id, NOW)
+        assert given.leaf == new.authorization.leaf
+
+    @pytest.mark.rule("3.5")
     async def test_another_gateway_replaces_whatever_there_was(self, endpoint, peer):
         gateway = certify(OTHER_PGW, OTHER_PGW, None, Role.GATEWAY)
         moved = CertificationPath(
@@ -333,7 +367,7 @@ class TestSending:
         assert (await certificate()) != second
 
     async def test_a_peer_that_moved_keeps_its_name(self, endpoint, peer, internet_peer):
-        await endpoint.identity.peers.note_grant(replace(internet_peer, name="Pong"), NOW + DAY)
+        await endpoint.identity.peers.save(replace(internet_peer, name="Pong", granted_until=NOW + DAY))
         session_key = await peer.identity.sessions.published(own_id=PEER.node_id, now=NOW)
         moved = NodeConnectionParams("new.demo.test", PEER.public_key, session_key)
 
@@ -344,7 +378,8 @@ class TestSending:
         assert await endpoint.identity.add_internet_peer(moved) == found
 
     async def test_adding_a_peer_again_changes_nothing(self, endpoint, peer, internet_peer):
-        granted = await endpoint.identity.peers.note_grant(internet_peer, NOW + DAY)
+        await endpoint.identity.peers.note_grant(internet_peer, until=NOW + DAY, at=NOW, under="here")
+        granted = await endpoint.identity.peers.get(internet_peer.id)
         session_key = await peer.identity.sessions.published(own_id=PEER.node_id, now=NOW)
         again = NodeConnectionParams("pong.demo.test", PEER.public_key, session_key)
 

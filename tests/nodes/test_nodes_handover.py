@@ -231,6 +231,7 @@ async def test_a_success_ends_the_back_off_of_its_peer(handover, spool, peer, cl
         assert peer.attempts["b"] == 2
 
 
+@pytest.mark.rule("2.3")
 async def test_what_is_dated_ahead_leaves_when_its_time_has_come(handover, spool, peer, clock):
     await put(spool, "ahead", created=30 * SECOND)
     async with running(handover.run()):

@@ -395,6 +395,7 @@ class TestCredentials:
         with pytest.raises(ConfigurationError):
             await Credentials.create(MemoryVault(), address)
 
+    @pytest.mark.rule("2.5")
     async def test_the_certificate_is_renewed_every_thirty_days_and_the_old_one_trusted_on(self, side):
         credentials = side.node.credentials
         first = credentials.current(NOW)

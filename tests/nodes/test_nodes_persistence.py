@@ -152,15 +152,20 @@ async def uplink_to(port: int):
         return PoWebClient.local(f"http://127.0.0.1:{port}", dialler=dialler)
 
     side.node.uplink._connect = side.node.pairing._connect = connect
-    side.node.uplink._attempts = Attempts(NO_JITTER)
+    link_of(side)._attempts = Attempts(NO_JITTER)
     return side, dialler
+
+
+def link_of(side):
+    """Return the link to the Internet gateway that the private gateway is paired with."""
+    return side.node.uplink._link(side.node.credentials.peer)
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 async def test_a_private_gateway_comes_back_ever_less_often(behaviour):
     async with hostile(behaviour) as port:
         side, dialler = await uplink_to(port)
-        await simulate(side.clock, side.node.uplink._keep_collecting())
+        await simulate(side.clock, link_of(side).run())
 
     # After a refused handshake it registers again too, on connections of its own.
     per_attempt = 3 if "1003" in behaviour or "401" in behaviour else 1
@@ -216,7 +221,7 @@ async def test_the_pause_that_a_gateway_asks_for_is_made_before_the_next_collect
         )
         dialler.port = server.sockets[0].getsockname()[1]
         async with server:
-            await simulate(side.clock, side.node.uplink._keep_collecting(), duration=HOUR - SECOND)
+            await simulate(side.clock, link_of(side).run(), duration=HOUR - SECOND)
 
     assert len(dialler.asked) == 3
 
@@ -224,16 +229,16 @@ async def test_the_pause_that_a_gateway_asks_for_is_made_before_the_next_collect
 async def test_parcels_that_get_through_do_not_make_collections_run_faster_than_the_first_wait():
     async with hostile("answers 200 to everything") as port:
         side, dialler = await uplink_to(port)
-        uplink = side.node.uplink
+        link = link_of(side)
 
         async def keep_saying_that_it_is_reachable():
             while True:
-                uplink._reachable.set()
-                uplink._reachable = _Set()
+                link._reachable.set()
+                link._reachable = _Set()
                 await asyncio.Event().wait()
 
         async with running(keep_saying_that_it_is_reachable()):
-            await simulate(side.clock, uplink._keep_collecting(), duration=timedelta(minutes=10))
+            await simulate(side.clock, link.run(), duration=timedelta(minutes=10))
 
     assert 50 <= len(dialler.asked) <= 121
 
@@ -260,7 +265,7 @@ async def test_a_delivered_parcel_only_hints_that_the_gateway_can_be_reached():
         async def connect(_address):
             return Taker.local(f"http://127.0.0.1:{port}", dialler=dialler)
 
-        side.node.uplink._connect = connect
+        link_of(side)._connect = connect
         hop = Hop(UPLINK, IGW.node_id)
         created = NOW - SPOOL_NOW
         parcels = [arrival(str(n), hop=hop, created=created, expiry=created + HOUR) for n in range(50)]

@@ -165,7 +165,7 @@ async def test_a_withdrawal_that_was_interrupted_is_completed_by_the_next_start(
 async def test_a_withdrawal_of_what_has_ended_meanwhile_is_forgotten(endpoint, vault):
     octets = ParcelDeliveryDeauthorization(ENDPOINT.node_id, frozenset({b"\1"}), NOW - DAY).serialize()
     await vault.put_record("withdrawals-under-way", PEER.node_id, octets)
-    await endpoint._finish_withdrawals()
+    await endpoint._grants.finish_withdrawals()
     assert await vault.records("withdrawals-under-way") == {}
 
 

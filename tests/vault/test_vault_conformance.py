@@ -151,6 +151,19 @@ async def test_erases_the_paths_of_one_subject_and_purpose(vault: Vault):
     assert len(await paths(vault, name="other")) == 1
 
 
+async def test_erases_one_path_and_no_other(vault: Vault):
+    short, long = path(days=10), path(days=20)
+    for each in (short, long):
+        await vault.save_path(each, purpose="own")
+    await vault.save_path(short, purpose="cda")
+
+    for _ in range(2):
+        await vault.delete_path(short, purpose="own")
+
+    assert await paths(vault) == [long]
+    assert await paths(vault, purpose="cda") == [short]
+
+
 async def test_erases_the_paths_that_have_expired(vault: Vault):
     for days in (-2, -1, 1):
         await vault.save_path(path(days=days), purpose="own")

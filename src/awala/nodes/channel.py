@@ -46,11 +46,11 @@ UNPACK_RETRY = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class CargoRoute:
-    """Who a cargo goes to, and with which certificate it is signed."""
+    """Who a cargo goes to, what it takes, and with which certificate it is signed."""
 
     recipient: Recipient
     peer_id: str
-    hop: Hop
+    hops: tuple[Hop, ...]
     sender_certificate: Certificate
     sender_chain: tuple[Certificate, ...]
     target_size: int
@@ -132,7 +132,7 @@ class CargoMaker:
     async def _next_items(self, route: CargoRoute, load: _Load, last: Item | None) -> list[Item]:
         """List the next items that fit beside what is loaded; alone in a cargo, one of any size fits."""
         room = room_left(map(len, load.messages), route.target_size)
-        items = await self._spool.snapshot(route.hop, now=self._clock.now(), budget=max(room, 0), after=last)
+        items = await self._list(route.hops, max(room, 0), last)
         fitting: list[Item] = []
         for item in items[: EMITTED_CARGO_ITEMS - len(load.messages)]:
             room -= item_cost(item.size)
@@ -140,6 +140,16 @@ class CargoMaker:
                 break
             fitting.append(item)
         return fitting
+
+    async def _list(self, hops: Sequence[Hop], budget: int, last: Item | None) -> list[Item]:
+        """List items after the ``last`` one, of the first hop that has any."""
+        begun = hops.index(last.hop) if last is not None else 0
+        for hop in hops[begun:]:
+            after = last if last is not None and last.hop == hop else None
+            items = await self._spool.snapshot(hop, now=self._clock.now(), budget=budget, after=after)
+            if items:
+                return items
+        return []
 
     async def _bodies(self, items: Sequence[Item]) -> list[bytes]:
         """Read the items' octets and mark those that can be read as offered."""
@@ -211,7 +221,7 @@ class Unpacker:
         sessions: Sessions,
         clock: Clock,
         events: EventHub,
-        peer_hop: Callable[[str], Hop],
+        peer_hops: Callable[[str], Sequence[Hop]],
         on_parcel: UnpackParcel,
         on_control: Mapping[MessageType, UnpackControl],
     ) -> None:
@@ -220,7 +230,7 @@ class Unpacker:
         self._sessions = sessions
         self._clock = clock
         self._events = events
-        self._peer_hop = peer_hop
+        self._peer_hops = peer_hops
         self._on_parcel = on_parcel
         self._on_control = on_control
         self._settled = asyncio.Event()
@@ -311,8 +321,11 @@ class Unpacker:
     async def _acknowledge(self, ack: ParcelCollectionAck, peer_id: str) -> None:
         identity = Identity(Kind.PARCEL, ack.sender_id, ack.recipient_id, ack.parcel_id)
         now = self._clock.now()
-        if await self._spool.acknowledge(identity, hop=self._peer_hop(peer_id), now=now):
-            self._events.emit(HopEvent(now, Action.ACKNOWLEDGED, Kind.PARCEL.value, ack.parcel_id, Way.CARGO))
+        for hop in self._peer_hops(peer_id):
+            if await self._spool.acknowledge(identity, hop=hop, now=now):
+                action = Action.ACKNOWLEDGED
+                self._events.emit(HopEvent(now, action, Kind.PARCEL.value, ack.parcel_id, Way.CARGO))
+                return
 
     def _drop(self, message: bytes, reason: str) -> None:
         self._events.emit(

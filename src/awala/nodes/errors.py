@@ -17,6 +17,15 @@ class NotPairedError(NodeError):
     advice = "Pair it first: awala gateway pair ADDRESS"
 
 
+class CertificateExpiredError(NotPairedError):
+    """The certificate that the Internet gateway issued has ended, as after a long time without it."""
+
+    advice = (
+        "Connect this device to the Internet once, and it registers again by itself; "
+        "a courier cannot do that for it."
+    )
+
+
 class PairingError(NodeError):
     """The Internet gateway's answer to the registration does not hold."""
 

@@ -34,18 +34,26 @@ class Mailbox:
     """
 
     def __init__(
-        self, spool: Spool, hops: Sequence[Hop], *, clock: Clock, events: EventHub, mode: StreamingMode
+        self,
+        spool: Spool,
+        hops: Sequence[Hop],
+        *,
+        clock: Clock,
+        events: EventHub,
+        mode: StreamingMode,
+        until: asyncio.Event | None = None,
     ) -> None:
         self._spool = spool
         self._hops = tuple(hops)
         self._clock = clock
         self._events = events
         self._mode = mode
+        self._until = until or asyncio.Event()
         self._leased: dict[tuple[int, int], Item] = {}
 
     async def next(self) -> CollectedParcel | None:
-        """Return the next parcel; None when the queue is empty and the peer wants no more than that."""
-        while True:
+        """Return the next parcel; None when the peer should come back, or the queue is all it wants."""
+        while not self._until.is_set():
             cursors = [self._spool.cursor(hop) for hop in self._hops]
             found = await self._take()
             if found is not None:
@@ -53,6 +61,7 @@ class Mailbox:
             if self._mode is StreamingMode.CLOSE_UPON_COMPLETION:
                 return None
             await self._wait(cursors)
+        return None
 
     async def acknowledge(self, parcel: CollectedParcel) -> None:
         """Let go of exactly the version that was handed out."""
@@ -116,15 +125,21 @@ class Mailbox:
 
     async def _wait(self, cursors: Sequence[int]) -> None:
         changes = [self._spool.changed(hop, cursor) for hop, cursor in zip(self._hops, cursors, strict=True)]
-        await first_of(self._clock.sleep(RECHECK_SECONDS), *changes)
+        await first_of(self._clock.sleep(RECHECK_SECONDS), self._until.wait(), *changes)
 
 
 @asynccontextmanager
 async def open_mailbox(
-    spool: Spool, hops: Sequence[Hop], *, clock: Clock, events: EventHub, mode: StreamingMode
+    spool: Spool,
+    hops: Sequence[Hop],
+    *,
+    clock: Clock,
+    events: EventHub,
+    mode: StreamingMode,
+    until: asyncio.Event | None = None,
 ) -> AsyncIterator[Mailbox]:
-    """Open a mailbox for as long as a connection lives."""
-    mailbox = Mailbox(spool, hops, clock=clock, events=events, mode=mode)
+    """Open a mailbox for as long as a connection lives; ``until`` is set when the peer should come back."""
+    mailbox = Mailbox(spool, hops, clock=clock, events=events, mode=mode, until=until)
     try:
         yield mailbox
     finally:

@@ -6,7 +6,7 @@ from awala.pki.caches import clear_caches
 from awala.pki.certificate import MAX_CERTIFICATE_OCTETS, Certificate
 from awala.pki.certification_path import CertificationPath, PathForm
 from awala.pki.errors import CertificateError, PathError, PathProblem, PkiError
-from awala.pki.issuance import Role, issue
+from awala.pki.issuance import Role, issue, issue_now
 from awala.pki.lifetimes import BACKDATING, CLOCK_TOLERANCE, GATEWAY_LIFE
 from awala.pki.paths import DEFAULT_POLICY, MAX_INTERMEDIATES, PathPolicy, build_path
 from awala.pki.rate_limit import RateLimit
@@ -31,5 +31,6 @@ __all__ = [
     "build_path",
     "clear_caches",
     "issue",
+    "issue_now",
     "lifetimes",
 ]

@@ -24,6 +24,7 @@ from awala.pki.certificate import (
     Certificate,
 )
 from awala.pki.errors import CertificateError
+from awala.pki.lifetimes import validity
 from awala.pki.rate_limit import RATE_LIMIT, RateLimit
 
 _SERIAL_BITS: Final = 64
@@ -103,6 +104,31 @@ def issue(
     )
     signature = der.bit_string(issuer_key.sign(signed))
     return Certificate.parse(der.sequence(signed, _SIGNATURE_ALGORITHM, signature))
+
+
+def issue_now(
+    *,
+    subject_key: IdentityPublicKey,
+    issuer_key: IdentityPrivateKey,
+    issuer: Certificate | None,
+    role: Role,
+    now: datetime,
+    until: datetime | None = None,
+) -> Certificate:
+    """Issue a certificate with the validity that rules §2 give it: this is how nodes issue all of theirs.
+
+    It begins three hours ago, or with its issuer if that is later, and ends after 180 days in all, with
+    its issuer, or at ``until``, whichever comes first. Raises what `issue` raises.
+    """
+    not_before, not_after = validity(now, until)
+    return issue(
+        subject_key=subject_key,
+        issuer_key=issuer_key,
+        issuer=issuer,
+        role=role,
+        not_before=not_before,
+        not_after=not_after,
+    )
 
 
 def _checked_serial(serial: int | None) -> int:

@@ -228,6 +228,10 @@ class Vault(Protocol):
         """Return the leaves of ``paths``, in the same order."""
         ...
 
+    async def delete_path(self, path: CertificationPath, *, purpose: str) -> None:
+        """Erase exactly this path under a purpose; nothing happens if it is not there."""
+        ...
+
     async def delete_paths(self, *, subject_id: str, purpose: str) -> None:
         """Erase the paths of a subject under a purpose."""
         ...

@@ -97,13 +97,7 @@ class SqlVault:
         """Keep a path for its leaf's subject under a purpose; one that is there already changes nothing."""
         encoding = path.serialize()
         expiry = min(certificate.not_after for certificate in path.chain)
-        row = (
-            purpose,
-            path.leaf.node_id,
-            hashlib.sha256(encoding).digest(),
-            to_microseconds(expiry),
-            encoding,
-        )
+        row = (purpose, path.leaf.node_id, _digest(encoding), to_microseconds(expiry), encoding)
         await self._executor.write(lambda connection: connection.execute(_INSERT_PATH, row))
 
     async def paths(self, *, subject_id: str, purpose: str, now: datetime) -> list[CertificationPath]:
@@ -117,6 +111,12 @@ class SqlVault:
     async def certificates(self, *, subject_id: str, purpose: str, now: datetime) -> list[Certificate]:
         """Return the leaves of ``paths``, in the same order."""
         return [path.leaf for path in await self.paths(subject_id=subject_id, purpose=purpose, now=now)]
+
+    async def delete_path(self, path: CertificationPath, *, purpose: str) -> None:
+        """Erase exactly this path under a purpose; nothing happens if it is not there."""
+        query = "DELETE FROM certification_paths WHERE purpose = ? AND subject_id = ? AND digest = ?"
+        row = (purpose, path.leaf.node_id, _digest(path.serialize()))
+        await self._executor.write(lambda connection: connection.execute(query, row))
 
     async def delete_paths(self, *, subject_id: str, purpose: str) -> None:
         """Erase the paths of a subject under a purpose."""
@@ -185,6 +185,10 @@ class SqlVault:
 
     def _close_record(self, namespace: str, key: str, value: bytes) -> bytes:
         return self._protection.close(value, "record", namespace, key)
+
+
+def _digest(encoding: bytes) -> bytes:
+    return hashlib.sha256(encoding).digest()
 
 
 def _identity_place(label: str) -> tuple[str, ...]:

@@ -172,13 +172,16 @@ class CollectionConversation:
         return self._close(CloseCode.REFUSED, "The handshake response is not valid")
 
     def fetched(self, parcel: CollectedParcel | None) -> Actions:
-        """Take the answer to Fetch: a parcel, or None when the queue is empty."""
+        """Take the answer to Fetch: a parcel, or None when the queue is empty.
+
+        In keep-alive mode None ends the collection as draining does: the collector is to come back.
+        """
         self._fetching = False
         if self._state is _State.CLOSED or (self._draining and parcel is not None):
             return []
         if parcel is None:
             if self.mode is StreamingMode.KEEP_ALIVE:
-                return self.failed()
+                return self._close(CloseCode.DRAINED, "Come back")
             self._queue_empty = True
             return self._proceed()
         delivery_id = self._ids.next()

@@ -33,8 +33,9 @@ class Collection(Protocol):
     async def next(self) -> CollectedParcel | None:
         """Return the next parcel.
 
-        In keep-alive mode this waits until there is one; in close-upon-completion
-        mode None means that the queue is empty. A parcel is never repeated within
+        In keep-alive mode this waits until there is one, and None ends the collection with
+        4000: the collector is to come back. In close-upon-completion mode None means that the
+        queue is empty. A parcel is never repeated within
         one collection unless it was replaced meanwhile. Cancelling this call
         loses no parcel: a later collection gets it.
         """

@@ -11,8 +11,7 @@ from awala.base.errors import AwalaError
 from awala.crypto import IdentityPrivateKey, IdentityPublicKey
 from awala.messages import ParcelDeliveryDeauthorization, PrivateEndpointConnectionParams
 from awala.nodes.endpoint.errors import InvalidAuthorizationError
-from awala.pki import CLOCK_TOLERANCE, Certificate, CertificationPath, Role, build_path, issue
-from awala.pki.lifetimes import BACKDATING
+from awala.pki import CLOCK_TOLERANCE, Certificate, CertificationPath, Role, build_path, issue_now
 from awala.sessions import Sessions
 from awala.vault import Vault
 
@@ -41,15 +40,14 @@ class Authorizations:
         The session key inside is bound to that peer and durable on return, and so is the note of what
         was granted, which a withdrawal needs.
         """
-        end = min(until, own_path.leaf.not_after) if until else own_path.leaf.not_after
         pda = await asyncio.to_thread(
-            lambda: issue(
+            lambda: issue_now(
                 subject_key=peer_key,
                 issuer_key=self._key,
                 issuer=own_path.leaf,
                 role=Role.DELIVERY_AUTHORIZATION,
-                not_before=now - BACKDATING,
-                not_after=end,
+                now=now,
+                until=until,
             )
         )
         await self._note(peer_key.node_id, pda)
@@ -97,9 +95,9 @@ class Authorizations:
         """Keep an authorisation that ``expected_peer`` gave us; say whether it replaced what we had.
 
         Raises InvalidAuthorizationError; nothing is kept then. It replaces only what ends earlier, what
-        ends then and began earlier, or what came through another gateway (decision 24). ``as_of`` dates
-        the session key inside: messages dated as ours are, three hours back, must not look older than it.
-        The same authorisation again changes nothing.
+        ends then and began earlier, or what came through another gateway and began earlier (decisions
+        24 and 47). ``as_of`` dates the session key inside: messages dated as ours are, three hours back,
+        must not look older than it. The same authorisation again changes nothing.
         """
         path = params.authorization
         self._check(params, expected_peer, now)
@@ -141,8 +139,14 @@ class Authorizations:
 
 
 def _replaces(new: CertificationPath, old: CertificationPath) -> bool:
-    same_gateway = [c.node_id for c in new.authorities[1:]] == [c.node_id for c in old.authorities[1:]]
-    return not same_gateway or _span(new.leaf) > _span(old.leaf)
+    if _gateways(new) == _gateways(old):
+        return _span(new.leaf) > _span(old.leaf)
+    return new.leaf.not_before >= old.leaf.not_before
+
+
+def _gateways(path: CertificationPath) -> list[tuple[str, str]]:
+    """Return the gateways on a path, each with its issuer: the Internet gateway need not be on it itself."""
+    return [(authority.node_id, authority.issuer_id) for authority in path.authorities[1:]]
 
 
 def _span(certificate: Certificate) -> tuple[datetime, datetime]:

@@ -207,24 +207,25 @@ class EndpointIdentity:
     ) -> Peer:
         """Keep an authorisation that came from a private endpoint, and learn where that peer is.
 
-        ``sent`` is the date of the message that carried it; without it, it came out of band.
-        Raises InvalidAuthorizationError.
+        ``sent`` is the date of the message that carried it; without it, it came out of band. One that
+        does not replace what we have (decision 24) changes nothing but the name. Raises
+        InvalidAuthorizationError.
         """
         now = self._clock.now()
         await self.authorizations.take(
             params, expected_peer=sender_id, now=now, as_of=sent or now - BACKDATING
         )
-        known = await self.peers.get(sender_id)
-        peer = Peer(
-            id=sender_id,
-            kind=PeerKind.PRIVATE,
-            key=params.identity_key,
-            address=params.internet_address,
-            granted_until=known.granted_until if known else None,
-            name=name or (known.name if known else ""),
-        )
-        await self.peers.save(peer)
-        return peer
+        given = await self.authorizations.given_by(sender_id, now)
+        counts = given is not None and given.chain == params.authorization.chain  # also when it is repeated
+
+        def learn(known: Peer | None) -> Peer:
+            address = params.internet_address
+            if known is None:
+                return Peer(sender_id, PeerKind.PRIVATE, params.identity_key, address, name=name)
+            # What was not taken is an old one that came late, with an old address.
+            return replace(known, address=address if counts else known.address, name=name or known.name)
+
+        return await self.peers.update(sender_id, learn)
 
     async def open(self, parcel: Parcel) -> OpenedMessage:
         """Decrypt a parcel from a peer."""

@@ -27,6 +27,7 @@ from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
 from awala.nodes.endpoint.peers import Peer
 from awala.nodes.endpoint.sealing import OpenedMessage
+from awala.nodes.erasure import erase_expired
 from awala.nodes.errors import NotInitialisedError
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
@@ -63,6 +64,7 @@ class InternetEndpoint:
     ) -> None:
         self.events = EventHub()
         self.address = address
+        self._vault = vault
         self._spool = spool
         self._clock = clock
         self._client = client
@@ -170,6 +172,7 @@ class InternetEndpoint:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
+            group.create_task(erase_expired(self._vault, self._clock))
             group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
             group.create_task(self._republish())
 

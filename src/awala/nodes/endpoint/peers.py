@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from typing import Any, TypeVar
 
 from awala.crypto import IdentityPublicKey
 from awala.vault import Vault
@@ -28,7 +31,8 @@ class Peer:
 
     ``address`` is the Internet address of the peer, or of the Internet gateway
     that it is behind; None until it has told us. ``granted_until`` is the end
-    of what we last allowed it, or None.
+    of what we last allowed it, or None; ``granted_at`` is when that was, and
+    ``granted_under`` names what we were reached under then.
     """
 
     id: str
@@ -37,6 +41,11 @@ class Peer:
     address: str | None
     granted_until: datetime | None = None
     name: str = ""
+    granted_at: datetime | None = None
+    granted_under: str = ""
+
+
+Outcome = TypeVar("Outcome", Peer, Peer | None)
 
 
 class PeerBook:
@@ -45,6 +54,7 @@ class PeerBook:
     def __init__(self, vault: Vault, own_id: str) -> None:
         self._vault = vault
         self._namespace = f"peers/{own_id}"
+        self._changing = asyncio.Lock()
 
     async def get(self, peer_id: str) -> Peer | None:
         """Return a peer, or None if it is not known."""
@@ -60,17 +70,22 @@ class PeerBook:
         """Add a peer, or replace what was known of it."""
         await self._vault.put_record(self._namespace, peer.id, _write(peer))
 
-    async def note_grant(self, peer: Peer, until: datetime) -> Peer:
-        """Remember until when a peer may send to us."""
-        updated = replace(peer, granted_until=until)
-        await self.save(updated)
-        return updated
+    async def update(self, peer_id: str, change: Callable[[Peer | None], Outcome]) -> Outcome:
+        """Save what ``change`` makes of what is known of a peer, as one step; None changes nothing."""
+        async with self._changing:
+            peer = change(await self.get(peer_id))
+            if peer is not None:
+                await self.save(peer)
+            return peer
+
+    async def note_grant(self, peer: Peer, *, until: datetime, at: datetime, under: str) -> None:
+        """Remember until when a peer may send to us, when we said so, and what we are reached under."""
+        grant: dict[str, Any] = {"granted_until": until, "granted_at": at, "granted_under": under}
+        await self.update(peer.id, lambda known: replace(known or peer, **grant))
 
     async def note_withdrawal(self, peer_id: str) -> None:
         """Remember that a peer may no longer send to us."""
-        peer = await self.get(peer_id)
-        if peer is not None and peer.granted_until is not None:
-            await self.save(replace(peer, granted_until=None))
+        await self.update(peer_id, lambda known: replace(known, granted_until=None) if known else None)
 
     async def forget(self, peer_id: str) -> None:
         """Remove a peer."""
@@ -85,18 +100,22 @@ def _write(peer: Peer) -> bytes:
         "address": peer.address,
         "granted_until": peer.granted_until.isoformat() if peer.granted_until else None,
         "name": peer.name,
+        "granted_at": peer.granted_at.isoformat() if peer.granted_at else None,
+        "granted_under": peer.granted_under,
     }
     return json.dumps(document).encode()
 
 
 def _read(record: bytes) -> Peer:
     document = json.loads(record)
-    granted = document["granted_until"]
+    until, at = document["granted_until"], document.get("granted_at")
     return Peer(
         id=document["id"],
         kind=PeerKind(document["kind"]),
         key=IdentityPublicKey.load(bytes.fromhex(document["key"])),
         address=document["address"],
-        granted_until=datetime.fromisoformat(granted) if granted else None,
+        granted_until=datetime.fromisoformat(until) if until else None,
         name=document["name"],
+        granted_at=datetime.fromisoformat(at) if at else None,
+        granted_under=document.get("granted_under", ""),
     )

@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
@@ -16,35 +15,35 @@ from awala.bindings.poweb import PoWebClient, StreamingMode
 from awala.crypto import IdentityPrivateKey
 from awala.messages import (
     DetachedSignatureType,
-    InvalidMessageError,
     MalformedMessageError,
     MessageError,
     Parcel,
-    ParcelDeliveryDeauthorization,
     PrivateEndpointConnectionParams,
     Registration,
     RegistrationRequest,
-    ServiceMessage,
     sign_detached,
 )
-from awala.messages.media_types import PDA_PATH
 from awala.nodes.background import supervised
-from awala.nodes.backoff import Attempts, local_backoff
+from awala.nodes.backoff import LOCAL_WAIT, Attempts, Backoff, local_backoff
 from awala.nodes.endpoint.errors import GatewayMismatchError, InvalidAuthorizationError, NotRegisteredError
+from awala.nodes.endpoint.grants import Grants
 from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
 from awala.nodes.endpoint.peers import Peer
 from awala.nodes.endpoint.sealing import OpenedMessage
+from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
+from awala.nodes.held_paths import HeldPaths, began_last
 from awala.nodes.intake import drop
 from awala.nodes.lanes import APP, GATEWAY
 from awala.nodes.quarantine import Quarantine
+from awala.nodes.renewal import Renewal
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
-from awala.pki import CertificationPath, build_path
+from awala.pki import Certificate, CertificationPath, build_path
 from awala.pki.lifetimes import RENEWAL_THRESHOLD
-from awala.spool.model import Carrier, Hop, Item, Kind, Priority
+from awala.spool.model import Hop, Item, Kind
 from awala.spool.port import Spool
 from awala.vault import Vault
 
@@ -57,11 +56,13 @@ PURPOSE_ENDPOINT = "endpoint"
 _NAMESPACE = "endpoint"
 _GATEWAY_ID = "gateway-id"
 _GATEWAY_ADDRESS = "gateway-address"
-_WITHDRAWALS = "withdrawals-under-way"
 _REGISTRATION_DELAYS = local_backoff()
 
 UPKEEP_INTERVAL = timedelta(hours=1)
 """How often what has expired is swept and session keys are pruned."""
+
+ASKING_INTERVAL = timedelta(days=1)
+"""How often the gateway is asked for a certificate, to learn whether its own has changed (decision 45)."""
 
 HandleMessage = Callable[[Attempt], Awaitable[None]]
 
@@ -88,8 +89,11 @@ class PrivateEndpoint:
         self._spool = spool
         self._clock = clock
         self._client = client
-        self._paths: list[CertificationPath] = []
+        self._paths = HeldPaths(
+            vault, subject_id=key.node_id, purpose=PURPOSE_ENDPOINT, preference=began_last
+        )
         self._gateway_address = ""
+        self._asked: datetime | None = None
         self.registered = asyncio.Event()
         self.identity = EndpointIdentity(
             key=key,
@@ -102,7 +106,17 @@ class PrivateEndpoint:
             session_key_retention=session_key_retention,
         )
         self._withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
-        self._granting = asyncio.Lock()
+        self._grants = Grants(
+            identity=self.identity,
+            vault=vault,
+            withdrawals=self._withdrawals,
+            clock=clock,
+            own_path=self.own_path,
+            gateway_address=lambda: self._gateway_address,
+        )
+        self._renewal = Renewal(
+            clock, is_due=self._registration_is_due, renew=self.register, backoff=Backoff(first=LOCAL_WAIT)
+        )
         quarantine = Quarantine(vault, clock)
         self._keys = KeyUpkeep(self.identity.sessions, spool, unread=APP, quarantine=quarantine)
         self._inbox = Inbox(spool=spool, quarantine=quarantine, clock=clock, events=self.events)
@@ -144,11 +158,9 @@ class PrivateEndpoint:
         return endpoint
 
     async def _load(self) -> None:
-        self._paths = await self._vault.paths(
-            subject_id=self.node_id, purpose=PURPOSE_ENDPOINT, now=self._clock.now()
-        )
+        await self._paths.load(self._clock.now())
         self._gateway_address = (await self._vault.get_record(_NAMESPACE, _GATEWAY_ADDRESS) or b"").decode()
-        if self._paths:
+        if self._paths.in_use(self._clock.now()) is not None:
             self.registered.set()
 
     @property
@@ -168,11 +180,10 @@ class PrivateEndpoint:
 
     def own_path(self) -> CertificationPath:
         """Return the newest valid certificate from the gateway; raises NotRegisteredError."""
-        now = self._clock.now()
-        for path in self._paths:
-            if path.leaf.not_after > now:
-                return path
-        raise NotRegisteredError("this endpoint has no valid certificate from its private gateway")
+        path = self._paths.in_use(self._clock.now())
+        if path is None:
+            raise NotRegisteredError("this endpoint has no valid certificate from its private gateway")
+        return path
 
     async def register(self) -> None:
         """Register with the private gateway, or renew; raises BindingError, GatewayMismatchError."""
@@ -181,9 +192,12 @@ class PrivateEndpoint:
         request = RegistrationRequest(key.public_key, authorization).serialize(key)
         registration = Registration.parse(await self._client.register(request))
         await self._keep(registration)
+        self._asked = self._clock.now()
         self.registered.set()
+        self._grants.kick()
 
     async def _keep(self, registration: Registration) -> None:
+        """Keep what the gateway issued, unless it has the same issuer as what we have, and is no renewal."""
         now = self._clock.now()
         leaf, gateway = registration.node_certificate, registration.gateway_certificate
         if leaf.public_key.spki != self.identity.key.public_key.spki:
@@ -192,72 +206,41 @@ class PrivateEndpoint:
         pinned = await self._vault.put_record_if_absent(_NAMESPACE, _GATEWAY_ID, gateway.node_id.encode())
         if pinned is not None and pinned.decode() != gateway.node_id:
             raise GatewayMismatchError("another private gateway answers than the one this app belongs to")
-        path = CertificationPath(leaf, (gateway,))
+        current = self._paths.in_use(now)
+        is_late = current is None or current.leaf.not_after - now <= RENEWAL_THRESHOLD
+        if current is None or current.authorities != (gateway,) or (is_late and _lasts_longer(leaf, current)):
+            await self._paths.add(CertificationPath(leaf, (gateway,)))
         await self._vault.put_record(_NAMESPACE, _GATEWAY_ADDRESS, registration.internet_address.encode())
-        await self._vault.save_path(path, purpose=PURPOSE_ENDPOINT)
         self._gateway_address = registration.internet_address
-        self._paths = sorted([path, *self._paths], key=lambda p: p.leaf.not_after, reverse=True)
 
     async def run(self, handle: HandleMessage) -> None:
         """Register if needed, send what is in the outbox and give what arrives to ``handle``."""
-        await self._finish_withdrawals()
+        await self._grants.finish_withdrawals()
         await self._ensure_registered()
         dispatch = self._dispatch(handle)
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(self._keep_collecting())
+            group.create_task(self._renewal.run())
+            group.create_task(supervised(self._grants.run, self._clock))
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
+            group.create_task(erase_expired(self._vault, self._clock))
             group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
 
     async def authorise(self, peer: Peer) -> PrivateEndpointConnectionParams:
         """Allow a peer to send to this endpoint for as long as our certificate lives; return the papers."""
-        async with self._granting:
-            await self.identity.authorizations.forget_ended(peer.id, self._clock.now())
-            params = await self.identity.authorizations.grant(
-                peer.key,
-                own_path=self.own_path(),
-                gateway_address=self._gateway_address,
-                now=self._clock.now(),
-            )
-            await self.identity.peers.note_grant(peer, params.authorization.leaf.not_after)
-            return params
-
-    async def withdraw(self, peer_id: str) -> bool:
-        """Let a peer send to this endpoint no longer; say whether it could.
-
-        In force here on return, and durably on its way to the gateways; the peer is told nothing
-        (rules §3). Raises StorageFullError.
-        """
-        async with self._granting:
-            withdrawal = await self.identity.authorizations.withdrawal(peer_id, self._clock.now())
-            if withdrawal is None:
-                return False
-            octets = withdrawal.serialize()
-            await self._vault.put_record(_WITHDRAWALS, peer_id, octets)
-            await self._withdraw(peer_id, octets)
-            return True
-
-    async def _finish_withdrawals(self) -> None:
-        """Complete the withdrawals that a stop of the program interrupted."""
-        for peer_id, octets in (await self._vault.records(_WITHDRAWALS)).items():
-            await self._withdraw(peer_id, octets)
-
-    async def _withdraw(self, peer_id: str, octets: bytes) -> None:
-        """Do what was noted to be done, and erase the note; any part of it may have been done before."""
-        withdrawal = ParcelDeliveryDeauthorization.parse(octets)
-        with suppress(InvalidMessageError):  # it has ended by itself meanwhile
-            await self._withdrawals.put_into_force(withdrawal, octets, gateway_id=self.node_id, way=Way.POWEB)
-            await self.identity.peers.note_withdrawal(peer_id)
-            hop = Hop(GATEWAY, self.node_id)
-            await self._withdrawals.pass_on(withdrawal, octets, hop=hop, carriers=Carrier.ONLINE)
-            await self.identity.authorizations.forget(peer_id, withdrawal.serials)
-        await self._vault.delete_record(_WITHDRAWALS, peer_id)
+        return await self._grants.authorise(peer)
 
     async def send_authorization(self, peer: Peer) -> str:
         """Allow a peer to answer, and send it the papers; return the id of that message."""
-        params = await self.authorise(peer)
-        message = ServiceMessage(PDA_PATH, params.serialize())
-        return await self.identity.send(peer.id, message, priority=Priority.CONTROL)
+        return await self._grants.send_authorization(peer)
+
+    async def withdraw(self, peer_id: str) -> bool:
+        """Let a peer send to this endpoint no longer; say whether it could (rules §3).
+
+        In force here on return, and durably on its way to the gateways. Raises StorageFullError.
+        """
+        return await self._grants.withdraw(peer_id)
 
     async def remember(self, namespace: str, key: str, value: bytes) -> None:
         """Keep a small record of the app, durably."""
@@ -273,7 +256,7 @@ class PrivateEndpoint:
 
     async def _ensure_registered(self) -> None:
         failures = 0
-        while not self.registered.is_set() or self._renewal_is_due():
+        while not self.registered.is_set():
             try:
                 await self.register()
             except GatewayMismatchError:
@@ -281,20 +264,16 @@ class PrivateEndpoint:
             except AwalaError as error:
                 failures += 1
                 logger.info("the private gateway does not register us yet: %s", error)
-                if self._paths and self.registered.is_set():
-                    return
                 await self._clock.sleep(_REGISTRATION_DELAYS.wait(failures).total_seconds())
             else:
                 return  # the gateway may certify for less than we ask for: that is no reason to ask again
 
-    def _renewal_is_due(self) -> bool:
-        """Say whether less than the threshold is left, and the gateway may have more to give (rules §2)."""
-        now = self._clock.now()
-        path = next((path for path in self._paths if path.leaf.not_after > now), None)
-        if path is None:
+    def _registration_is_due(self, now: datetime) -> bool:
+        """Say whether it is time to ask the gateway for a certificate (rules §2, decision 45)."""
+        path = self._paths.in_use(now)
+        if path is None or path.leaf.not_after - now <= RENEWAL_THRESHOLD or self._asked is None:
             return True
-        issued_recently = now - path.leaf.not_before < RENEWAL_THRESHOLD
-        return path.leaf.not_after - now <= RENEWAL_THRESHOLD and not issued_recently
+        return not timedelta() <= now - self._asked < ASKING_INTERVAL
 
     async def _keep_collecting(self) -> None:
         attempts = Attempts(local_backoff())
@@ -302,14 +281,17 @@ class PrivateEndpoint:
         def note_open() -> None:
             attempts.opened(self._clock.now())
             self._handover.kick()
+            self._renewal.kick()
 
         while True:
             attempts.begin()
             retry_after = None
-            if self._renewal_is_due():
+            if self._paths.in_use(self._clock.now()) is None:
                 await self._register_again()
             try:
                 await self._collect(note_open, attempts.succeeded)
+                self._asked = None  # the gateway ended it: its own certificate may be another one now
+                self._renewal.kick()
             except UnauthenticatedError:
                 await self._register_again()
             except AwalaError as error:
@@ -341,7 +323,7 @@ class PrivateEndpoint:
             message_id = parcel.message_id
             if parcel.recipient.id != self.node_id:
                 raise MalformedMessageError("the parcel is for another endpoint")
-            path = parcel.authorise_at_endpoint([own.leaf for own in self._paths], now)
+            path = parcel.authorise_at_endpoint([own.leaf for own in self._paths.unexpired(now)], now)
             await self._withdrawals.check(path, gateway_id=self.node_id)
         except MessageError as error:
             drop(
@@ -382,7 +364,13 @@ class PrivateEndpoint:
 
     def _dispatch(self, handle: HandleMessage) -> HandleMessage:
         async def dispatch(attempt: Attempt) -> None:
-            if not await self.identity.take_control_message(attempt.message):
+            if await self.identity.take_control_message(attempt.message):
+                self._grants.kick()
+            else:
                 await handle(attempt)
 
         return dispatch
+
+
+def _lasts_longer(leaf: Certificate, current: CertificationPath) -> bool:
+    return leaf.not_after > current.leaf.not_after

@@ -13,8 +13,8 @@ from awala.messages.limits import MAX_SERVICE_MESSAGE, MAX_TTL
 from awala.nodes.endpoint.authorizations import Authorizations
 from awala.nodes.endpoint.errors import MessageTooLargeError, NotAuthorisedError
 from awala.nodes.endpoint.peers import Peer, PeerKind
-from awala.pki import Certificate, CertificationPath, Role, issue
-from awala.pki.lifetimes import BACKDATING, GATEWAY_LIFE
+from awala.pki import Certificate, CertificationPath, Role, issue_now
+from awala.pki.lifetimes import BACKDATING
 from awala.sessions import Sessions
 
 SELF_ISSUED_REUSE = timedelta(days=1)
@@ -105,13 +105,12 @@ class Sealer:
         current = self._self_issued
         if current is None or not timedelta() <= now - BACKDATING - current.not_before < SELF_ISSUED_REUSE:
             current = await asyncio.to_thread(
-                lambda: issue(
+                lambda: issue_now(
                     subject_key=self._key.public_key,
                     issuer_key=self._key,
                     issuer=None,
                     role=Role.ENDPOINT,
-                    not_before=now - BACKDATING,
-                    not_after=now + GATEWAY_LIFE,
+                    now=now,
                 )
             )
             self._self_issued = current

@@ -27,8 +27,8 @@ from awala.nodes.intake import identify, take_over
 from awala.nodes.internet_gateway.claims import Claims
 from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.lanes import GATEWAY, UNPACK_HOP
-from awala.pki import Certificate, CertificationPath, PathForm, Role, issue
-from awala.pki.lifetimes import BACKDATING, GATEWAY_LIFE, RENEWAL_THRESHOLD
+from awala.pki import Certificate, CertificationPath, PathForm, Role, issue_now
+from awala.pki.lifetimes import RENEWAL_THRESHOLD
 from awala.sessions import Sessions
 from awala.spool.model import Hop, Identity, Kind
 from awala.spool.port import Spool
@@ -96,7 +96,7 @@ class CourierDoor:
         route = CargoRoute(
             recipient=Recipient(authorization.sender_id),
             peer_id=authorization.sender_id,
-            hop=Hop(GATEWAY, authorization.sender_id),
+            hops=(Hop(GATEWAY, authorization.sender_id),),
             sender_certificate=delivery_authorization,
             sender_chain=(authorization.sender_certificate,),
             target_size=CARGO_TARGET_PRIVATE,
@@ -131,14 +131,15 @@ class CourierDoor:
         if current.not_after - now > RENEWAL_THRESHOLD:
             return []
         own = await self._credentials.issuer()
-        renewed = issue(
+        renewed = issue_now(
             subject_key=current.public_key,
             issuer_key=self._credentials.key,
             issuer=own,
             role=Role.GATEWAY,
-            not_before=now - BACKDATING,
-            not_after=now + GATEWAY_LIFE,
+            now=now,
         )
+        if renewed.not_after <= current.not_after:
+            return []
         kotlin = bool(authorization.signed_attribute_types & KOTLIN_MARKS)
         form = PathForm.KOTLIN if kotlin else PathForm.RS002
         return [CertificateRotation(CertificationPath(renewed, (own,)), form).serialize()]

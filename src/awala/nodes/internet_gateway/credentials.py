@@ -11,8 +11,9 @@ from awala.base.errors import ConfigurationError
 from awala.crypto import IdentityPrivateKey, SessionKey
 from awala.messages import NodeConnectionParams, is_internet_address, normalise_address
 from awala.nodes.errors import NotInitialisedError
-from awala.pki import Certificate, CertificationPath, Role, issue
-from awala.pki.lifetimes import BACKDATING, GATEWAY_LIFE, INTERNET_GATEWAY_RENEWAL_INTERVAL
+from awala.nodes.held_paths import HeldPaths
+from awala.pki import Certificate, CertificationPath, Role, issue_now
+from awala.pki.lifetimes import INTERNET_GATEWAY_RENEWAL_INTERVAL
 from awala.vault import Vault
 
 IDENTITY_LABEL = "internet-gateway"
@@ -25,9 +26,8 @@ class Credentials:
     """Everything with which the Internet gateway proves who it is; kept in memory and in the vault."""
 
     def __init__(self, vault: Vault, key: IdentityPrivateKey, address: str, clock: Clock) -> None:
-        self._vault = vault
         self._clock = clock
-        self._own: list[Certificate] = []
+        self._own = HeldPaths(vault, subject_id=key.node_id, purpose=PURPOSE_OWN)
         self._renewing = asyncio.Lock()
         self.key = key
         self.address = address
@@ -54,8 +54,7 @@ class Credentials:
         if key is None or address is None:
             raise NotInitialisedError("this data directory holds no Internet gateway")
         credentials = cls(vault, key, address.decode("ascii"), clock)
-        paths = await vault.paths(subject_id=key.node_id, purpose=PURPOSE_OWN, now=clock.now())
-        credentials._own = [path.leaf for path in paths]
+        await credentials._own.load(clock.now())
         await credentials.renew_if_due()
         return credentials
 
@@ -66,7 +65,7 @@ class Credentials:
 
     def own_certificates(self, now: datetime) -> list[Certificate]:
         """Return every unexpired self-issued certificate, the longest-lived first; all are trusted."""
-        return [certificate for certificate in self._own if certificate.not_after > now]
+        return [path.leaf for path in self._own.unexpired(now)]
 
     async def renew_if_due(self) -> None:
         """Issue a new own certificate every 30 days, so that what it issues lives long (rules §2)."""
@@ -76,8 +75,7 @@ class Credentials:
             if current is not None and now - current.not_before < INTERNET_GATEWAY_RENEWAL_INTERVAL:
                 return
             certificate = await asyncio.to_thread(self._self_issue, now)
-            await self._vault.save_path(CertificationPath(certificate, ()), purpose=PURPOSE_OWN)
-            self._own = [certificate, *self.own_certificates(now)]
+            await self._own.add(CertificationPath(certificate, ()))
 
     async def issuer(self) -> Certificate:
         """Return the certificate that issues others now; one is made at once if the clock has left none."""
@@ -94,16 +92,16 @@ class Credentials:
 
     def _find_current(self, now: datetime) -> Certificate | None:
         """Return the newest valid one; a clock that was ahead for a while may have left one for later."""
-        return next((each for each in self.own_certificates(now) if each.not_before <= now), None)
+        path = self._own.in_use(now)
+        return path.leaf if path else None
 
     def _self_issue(self, now: datetime) -> Certificate:
-        return issue(
+        return issue_now(
             subject_key=self.key.public_key,
             issuer_key=self.key,
             issuer=None,
             role=Role.SELF_ISSUED_GATEWAY,
-            not_before=now - BACKDATING,
-            not_after=now + GATEWAY_LIFE,
+            now=now,
         )
 
 

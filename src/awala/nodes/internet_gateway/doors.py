@@ -28,8 +28,7 @@ from awala.nodes.mailbox import Mailbox, open_mailbox
 from awala.nodes.proof import identify_collectors, recognise_countersigner, require_countersignature
 from awala.nodes.registrar import Registrar
 from awala.nodes.withdrawals import Withdrawals
-from awala.pki import Role, issue
-from awala.pki.lifetimes import BACKDATING, GATEWAY_LIFE
+from awala.pki import Role, issue_now
 from awala.sessions import Sessions
 from awala.spool.model import Hop
 from awala.spool.port import Spool
@@ -125,13 +124,12 @@ class GatewayDoor:
 
     async def _enrol(self, key: IdentityPublicKey, now: datetime) -> Registration:
         own = await self._credentials.issuer()
-        certificate = issue(
+        certificate = issue_now(
             subject_key=key,
             issuer_key=self._credentials.key,
             issuer=own,
             role=Role.GATEWAY,
-            not_before=now - BACKDATING,
-            not_after=now + GATEWAY_LIFE,
+            now=now,
         )
         session_key = await self._sessions.hand_out(
             own_id=self._credentials.node_id, peer_id=key.node_id, now=now, until=certificate.not_after

@@ -17,6 +17,7 @@ from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
+from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.internet_gateway.courier_door import CourierDoor
@@ -111,7 +112,7 @@ class InternetGateway:
             sessions=self._sessions,
             clock=clock,
             events=self.events,
-            peer_hop=lambda peer_id: Hop(GATEWAY, peer_id),
+            peer_hops=lambda peer_id: (Hop(GATEWAY, peer_id),),
             on_parcel=router.from_cargo,
             on_control={MessageType.PDD: self.gateway_door.withdraw_by_cargo},
         )
@@ -128,6 +129,7 @@ class InternetGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
+            group.create_task(erase_expired(self._vault, self._clock))
             group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
             group.create_task(self._renew())
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from awala.base.clock import Clock
+from awala.crypto import IdentityPublicKey
 from awala.messages import (
     CertificateRotation,
     InvalidMessageError,
@@ -16,8 +19,11 @@ from awala.nodes.intake import drop, owe_for_refused, take_over
 from awala.nodes.lanes import ENDPOINT
 from awala.nodes.private_gateway.credentials import Credentials
 from awala.nodes.withdrawals import Withdrawals
+from awala.pki import Certificate, CertificationPath, PathPolicy, PkiError, Role, build_path
 from awala.spool.model import Carrier, Hop, Kind
 from awala.spool.port import Spool
+
+_ROTATION = PathPolicy(roles=(Role.GATEWAY, Role.SELF_ISSUED_GATEWAY))
 
 
 class Incoming:
@@ -86,18 +92,29 @@ class Incoming:
         )
 
     async def rotation(self, octets: bytes, peer_id: str) -> None:
-        """Take a renewed certificate that came in cargo (rules §3: the known key must have signed it)."""
-        rotation = CertificateRotation.parse(octets)
-        now = self._clock.now()
+        """Take a renewed certificate that came in cargo from the paired Internet gateway (rules §3).
+
+        Its known key must have signed it, for our key, and all of it must hold now. What ends no later
+        than what we have changes nothing. Raises MessageError.
+        """
+        path = CertificateRotation.parse(octets).path
         peer = self._credentials.peer
-        leaf = rotation.path.leaf
-        issuers = [c for c in rotation.path.authorities if c.public_key.spki == peer.identity_key.spki]
-        if peer_id != peer.node_id or not issuers:
-            raise InvalidMessageError("the rotation does not come from the paired Internet gateway")
-        if leaf.public_key.spki != self._credentials.key.public_key.spki:
-            raise InvalidMessageError("the rotated certificate is for another key")
-        leaf.verify_issued_by(issuers[0])
-        current = self._credentials.own_certificates(now)
-        if current and current[0].not_after >= leaf.not_after:
-            return
-        await self._credentials.save_uplink_path(rotation.path)
+        if peer_id != peer.node_id:
+            raise InvalidMessageError("The rotation does not come from the paired Internet gateway")
+        if path.leaf.public_key.spki != self._credentials.key.public_key.spki:
+            raise InvalidMessageError("The rotated certificate is for another key")
+        now = self._clock.now()
+        issuer = _issuer(path, peer.identity_key, now)
+        if path.leaf.not_after - now > self._credentials.life_left(now):
+            await self._credentials.save_uplink_path(CertificationPath(path.leaf, (issuer,)))
+
+
+def _issuer(path: CertificationPath, key: IdentityPublicKey, now: datetime) -> Certificate:
+    """Return the certificate of this key, self-issued, under which the leaf of a rotation holds now."""
+    known = [each for each in path.authorities if each.is_self_issued and each.public_key.spki == key.spki]
+    try:
+        for each in known:
+            each.verify_issued_by(each)
+        return build_path(path.leaf, (), known, at=now, policy=_ROTATION)[-1]
+    except PkiError as error:
+        raise InvalidMessageError(f"The rotated certificate does not hold: {error}") from error

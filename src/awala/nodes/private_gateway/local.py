@@ -31,8 +31,7 @@ from awala.nodes.private_gateway.credentials import Credentials
 from awala.nodes.proof import identify_collectors, recognise_countersigner, require_countersignature
 from awala.nodes.registrar import Registrar
 from awala.nodes.withdrawals import Withdrawals
-from awala.pki import Role, issue
-from awala.pki.lifetimes import BACKDATING
+from awala.pki import Role, issue_now
 from awala.spool.model import Carrier, Hop, Kind
 from awala.spool.port import Spool
 from awala.vault import Vault
@@ -113,7 +112,8 @@ class LocalService:
         """
         peer = self._credentials.peer
         address = parcel.recipient.internet_address
-        is_near = address is None or normalise_address(address) == peer.address
+        near = [None, *(gateway.address for gateway in self._credentials.gateways(now))]
+        is_near = (normalise_address(address) if address else None) in near
         if is_near and await self._vault.get_record(ENDPOINTS, parcel.recipient.id) is not None:
             path = parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
             await self._withdrawals.check(path, gateway_id=self._credentials.node_id)
@@ -145,30 +145,39 @@ class LocalService:
             raise Unprocessable(str(error)) from error
         except MessageError as error:
             raise MalformedRequest(str(error)) from error
-        hop = Hop(UPLINK, self._credentials.peer.node_id)
-        await self._withdrawals.pass_on(withdrawal, deauthorization, hop=hop, carriers=Carrier.ANY)
+        for gateway in self._credentials.gateways(self._clock.now()):
+            hop = Hop(UPLINK, gateway.node_id)
+            await self._withdrawals.pass_on(withdrawal, deauthorization, hop=hop, carriers=Carrier.ANY)
 
     @asynccontextmanager
     async def collect(self, nonce: bytes, response: bytes, mode: StreamingMode) -> AsyncIterator[Mailbox]:
-        """Open the mailboxes of every endpoint that signed the nonce."""
+        """Open the mailboxes of every endpoint that signed the nonce.
+
+        They close once another certificate of ours is in use: endpoints come back, and get a new one
+        themselves (decision 45).
+        """
         now = self._clock.now()
         ids = identify_collectors(nonce, response, self._credentials.own_certificates(now), now)
         hops = [Hop(ENDPOINT, node_id) for node_id in ids]
         async with open_mailbox(
-            self._spool, hops, clock=self._clock, events=self._events, mode=mode
+            self._spool,
+            hops,
+            clock=self._clock,
+            events=self._events,
+            mode=mode,
+            until=self._credentials.changed(),
         ) as mailbox:
             yield mailbox
 
     async def _enrol(self, key: IdentityPublicKey, now: datetime) -> Registration:
-        """Issue an endpoint's certificate: it lives as long as the gateway's own (rules §2)."""
+        """Issue an endpoint's certificate: it ends with the gateway's own (rules §2)."""
         own = self._credentials.uplink_path(now).leaf
-        certificate = issue(
+        certificate = issue_now(
             subject_key=key,
             issuer_key=self._credentials.key,
             issuer=own,
             role=Role.ENDPOINT,
-            not_before=now - BACKDATING,
-            not_after=own.not_after,
+            now=now,
         )
         record = {"registered_at": now.isoformat(), "valid_until": certificate.not_after.isoformat()}
         await self._vault.put_record(ENDPOINTS, key.node_id, json.dumps(record).encode())

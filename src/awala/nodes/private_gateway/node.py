@@ -14,6 +14,7 @@ from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
+from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import ENDPOINT, UNPACK, UPLINK, lane_totals
 from awala.nodes.loading import loading
@@ -42,6 +43,7 @@ class PrivateGatewayStatus:
 
     node_id: str
     internet_gateway: InternetGatewayPeer | None
+    former_internet_gateways: int
     online: bool
     last_error: str
     certificate_until: datetime | None
@@ -81,7 +83,7 @@ class PrivateGateway:
             sessions=self._sessions,
             clock=clock,
             events=self.events,
-            peer_hop=lambda peer_id: Hop(UPLINK, peer_id),
+            peer_hops=self._hops_of,
             on_parcel=incoming.from_cargo,
             on_control={MessageType.CERTIFICATE_ROTATION: incoming.rotation},
         )
@@ -121,24 +123,31 @@ class PrivateGateway:
             connect=connect_courier,
         )
 
+    def _hops_of(self, peer_id: str) -> list[Hop]:
+        """Return what a peer may acknowledge: what is for any Internet gateway of ours (decision 46)."""
+        known = [peer.node_id for peer in self.credentials.known_gateways()]
+        return [Hop(UPLINK, gateway_id) for gateway_id in known] if peer_id in known else []
+
     async def run(self) -> None:
         """Exchange, unpack and clean up until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self.uplink.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
+            group.create_task(erase_expired(self._vault, self._clock))
             group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
 
     async def status(self) -> PrivateGatewayStatus:
         """Describe the present state."""
         now = self._clock.now()
-        own = self.credentials.own_certificates(now)
+        life_left = self.credentials.life_left(now)
         totals = await self._spool.totals()
         return PrivateGatewayStatus(
             node_id=self.credentials.node_id,
             internet_gateway=self.credentials.known_peer,
+            former_internet_gateways=max(len(self.credentials.gateways(now)) - 1, 0),
             online=self.uplink.online,
             last_error=self.uplink.last_error,
-            certificate_until=own[0].not_after if own else None,
+            certificate_until=now + life_left if life_left else None,
             endpoints=len(await self._vault.records(ENDPOINTS)),
             outgoing=lane_totals(totals, UPLINK),
             incoming=lane_totals(totals, ENDPOINT),

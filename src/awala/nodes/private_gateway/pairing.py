@@ -52,9 +52,9 @@ class Pairing:
             raise PairingError("the Internet gateway goes by another address than the one it was found at")
         if params is not None and params.identity_key.spki != peer.identity_key.spki:
             raise PairingError("the Internet gateway's key is not the one in the connection parameters")
-        known = self._credentials.known_peer
-        if known is not None and known.address == peer.address and known.node_id != peer.node_id:
-            raise PairingError("the Internet gateway at this address has changed its identity")
+        for known in self._credentials.known_gateways():
+            if known.address == peer.address and known.node_id != peer.node_id:
+                raise PairingError("the Internet gateway at this address has changed its identity")
         await self._keep(registration, peer, now)
         await self._credentials.save_peer(peer)
         return peer
@@ -93,6 +93,11 @@ class Pairing:
         return InternetGatewayPeer(gateway.node_id, address, gateway.public_key)
 
     async def _keep(self, registration: Registration, peer: InternetGatewayPeer, now: datetime) -> None:
+        """Keep what the Internet gateway gave us.
+
+        It made these certificates by its own clock and they hold by ours, so the two agree: this is where
+        an exchange with a peer confirms the time (rules §2).
+        """
         if registration.session_key is None:  # pragma: no cover - refused by _check
             raise PairingError("the Internet gateway gave no session key")
         await self._sessions.adopt(

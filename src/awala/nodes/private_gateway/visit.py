@@ -30,8 +30,8 @@ from awala.nodes.channel import (
 from awala.nodes.events import EventHub, Way
 from awala.nodes.intake import drop, take_over
 from awala.nodes.lanes import UNPACK_HOP, UPLINK
-from awala.nodes.private_gateway.credentials import Credentials
-from awala.pki import Certificate, Role, issue
+from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
+from awala.pki import Certificate, Role, issue_now
 from awala.pki.lifetimes import BACKDATING, CARGO_DELIVERY_AUTHORIZATION_LIFE
 from awala.sessions import Sessions
 from awala.spool.model import Hop, Kind
@@ -93,7 +93,9 @@ class CourierVisit:
     async def run(self, host: str, port: int) -> AsyncIterator[Progress]:
         """Exchange cargo with the courier at ``host``; yields how far it has come.
 
-        Raises NotPairedError, BindingError; what was acknowledged before stays exchanged.
+        A former Internet gateway takes part as long as its certificate for us lives (decision 46).
+        Raises NotPairedError, CertificateExpiredError, BindingError; what was acknowledged before stays
+        exchanged.
         """
         async with self._busy:
             self._credentials.uplink_path(self._clock.now())
@@ -101,9 +103,10 @@ class CourierVisit:
             try:
                 collected = 0
                 yield Progress(Stage.COLLECTING)
-                async for _ in self._collect(client):
-                    collected += 1
-                    yield Progress(Stage.COLLECTING, collected)
+                for peer in self._gateways():
+                    async for _ in self._collect(client, peer):
+                        collected += 1
+                        yield Progress(Stage.COLLECTING, collected)
                 if collected:
                     await self._unpacker.settle()
                     yield Progress(Stage.WAITING, collected)
@@ -117,8 +120,11 @@ class CourierVisit:
             finally:
                 await client.close()
 
-    async def _collect(self, client: CogRpcClient) -> AsyncIterator[None]:
-        authorization = await self._make_authorization()
+    def _gateways(self) -> list[InternetGatewayPeer]:
+        return self._credentials.gateways(self._clock.now())
+
+    async def _collect(self, client: CogRpcClient, peer: InternetGatewayPeer) -> AsyncIterator[None]:
+        authorization = await self._make_authorization(peer)
         try:
             async for incoming in client.collect(authorization):
                 await self._take(incoming.cargo)
@@ -150,11 +156,11 @@ class CourierVisit:
             now=now,
         )
 
-    async def _make_authorization(self) -> bytes:
-        """Return a new CCA, with the cargo delivery authorisation inside (RS-000, wire.md 5.4)."""
+    async def _make_authorization(self, peer: InternetGatewayPeer | None = None) -> bytes:
+        """Return a new CCA, for the paired Internet gateway unless told otherwise (RS-000, wire.md 5.4)."""
         now = self._clock.now()
-        peer = self._credentials.peer
-        path = self._credentials.uplink_path(now)
+        peer = peer or self._credentials.peer
+        path = self._credentials.uplink_path(now, peer.node_id)
         authorization = await self._issue_cda(peer.identity_key)
         payload = await self._sessions.seal(
             CargoCollectionRequest(authorization).serialize(),
@@ -178,13 +184,13 @@ class CourierVisit:
         now = self._clock.now()
         issuer = await self._credentials.cda_issuer()
         return await asyncio.to_thread(
-            lambda: issue(
+            lambda: issue_now(
                 subject_key=internet_gateway,
                 issuer_key=self._credentials.key,
                 issuer=issuer,
                 role=Role.DELIVERY_AUTHORIZATION,
-                not_before=now - BACKDATING,
-                not_after=now + CARGO_DELIVERY_AUTHORIZATION_LIFE,
+                now=now,
+                until=now + CARGO_DELIVERY_AUTHORIZATION_LIFE,
             )
         )
 
@@ -197,16 +203,24 @@ class CourierVisit:
                 yield
 
     async def _prepare(self, unacknowledged: dict[str, PreparedCargo]) -> AsyncIterator[OutgoingCargo]:
-        path = self._credentials.uplink_path(self._clock.now())
-        peer = self._credentials.peer
-        route = CargoRoute(
+        for route in self._routes():
+            async for prepared in self._maker.cargoes(route):
+                unacknowledged[prepared.delivery_id] = prepared
+                yield OutgoingCargo(prepared.delivery_id, prepared.octets)
+
+    def _routes(self) -> list[CargoRoute]:
+        """Return the way to each Internet gateway; by the paired one goes what any of them was to get."""
+        paired, *former = self._gateways()
+        hops = {peer: (Hop(UPLINK, peer.node_id),) for peer in former}
+        all_hops = tuple(Hop(UPLINK, peer.node_id) for peer in self._credentials.known_gateways())
+        return [self._route(peer, hops.get(peer, all_hops)) for peer in (paired, *former)]
+
+    def _route(self, peer: InternetGatewayPeer, hops: tuple[Hop, ...]) -> CargoRoute:
+        return CargoRoute(
             recipient=peer.recipient,
             peer_id=peer.node_id,
-            hop=Hop(UPLINK, peer.node_id),
-            sender_certificate=path.leaf,
+            hops=hops,
+            sender_certificate=self._credentials.uplink_path(self._clock.now(), peer.node_id).leaf,
             sender_chain=(),
             target_size=CARGO_TARGET_INTERNET,
         )
-        async for prepared in self._maker.cargoes(route):
-            unacknowledged[prepared.delivery_id] = prepared
-            yield OutgoingCargo(prepared.delivery_id, prepared.octets)
