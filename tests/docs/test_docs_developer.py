@@ -20,7 +20,7 @@ PATIENCE = 60
 @pytest.fixture(scope="module")
 def code():
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec", dont_inherit=True), names)  # noqa: S102 - this repository's own page
@@ -125,5 +125,6 @@ async def test_two_apps_pair_and_write_as_the_page_says(code, net, tmp_path):
         with pytest.raises(PairingRefusedError):
             await code.complete(alice, invitation)
 
+        await code.be_brief(alice, peer)
         assert await code.block(alice, peer)
         assert not await code.block(alice, peer)

@@ -41,9 +41,12 @@ from awala.messages import (
 from awala.nodes.events import EventHub, HopEvent
 from awala.nodes.internet_gateway.credentials import IDENTITY_LABEL as INTERNET_LABEL
 from awala.nodes.internet_gateway.credentials import Credentials as InternetCredentials
+from awala.nodes.internet_gateway.doors import PRIVATE_GATEWAYS
 from awala.nodes.internet_gateway.node import InternetGateway, load_params
+from awala.nodes.members import Members
 from awala.nodes.private_gateway.credentials import IDENTITY_LABEL as PRIVATE_LABEL
 from awala.nodes.private_gateway.credentials import Credentials as PrivateCredentials
+from awala.nodes.private_gateway.local import ENDPOINTS
 from awala.nodes.private_gateway.node import PrivateGateway
 from awala.pki import Certificate, CertificationPath, Role, issue
 from awala.sessions import Sessions
@@ -467,6 +470,7 @@ async def internet_side(
         clock=clock,
         pohttp=pohttp,
         params=await load_params(credentials, sessions, clock.now()),
+        members=await Members.load(vault, PRIVATE_GATEWAYS),
     )
     return InternetSide(node, vault, spool, clock, pohttp, Recorder(node.events), sessions)
 
@@ -521,6 +525,7 @@ async def private_side(
         clock=clock,
         connect=connect,
         connect_courier=connect_courier,
+        members=await Members.load(vault, ENDPOINTS),
     )
     side = PrivateSide(
         node, vault, spool, clock, Recorder(node.events), Sessions(vault.session_keys), uplink, courier_client

@@ -9,14 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from awala.bindings.errors import Forbidden
 from awala.messages import InvalidMessageError, ParcelPath
 from awala.nodes import rates as module
+from awala.nodes.endpoint.peers import Peer, PeerKind
+from awala.nodes.endpoint.private import PrivateEndpoint
 from awala.nodes.intake import identify
 from awala.nodes.rates import RateLimits, _Window
 from awala.pki import RateLimit, Role, issue
 from awala.spool import Arrival, Hop, MemorySpool
 from awala.spool.model import Kind
-from helpers.nodes import ENDPOINT, ENDPOINT_CERT, HOUR, NOW, PEER, PGW_CERT, parcel
+from awala.vault import MemoryVault
+from helpers.nodes import (
+    ENDPOINT,
+    ENDPOINT_CERT,
+    HOUR,
+    IGW,
+    NOW,
+    PEER,
+    PGW_CERT,
+    DirectPoWeb,
+    internet_side,
+    parcel,
+    private_side,
+)
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -110,3 +126,32 @@ def test_no_period_whatsoever_has_more_than_the_limit_in_whatever_order_dates_co
     for start in taken:
         assert sum(start <= moment < start + period for moment in taken) <= limit
     assert taken
+
+
+@pytest.mark.rule("3.1", "3.2")
+async def test_both_gateways_hold_a_sender_to_its_limit_and_the_app_sets_it():
+    internet = await internet_side()
+    gateway = await private_side(internet)
+    client = DirectPoWeb(gateway.node.local)
+    endpoint = await PrivateEndpoint.open(
+        vault=MemoryVault(), spool=MemorySpool(), clock=gateway.clock, client=client
+    )
+    await endpoint.register()
+    peer = Peer(PEER.node_id, PeerKind.PRIVATE, PEER.public_key, None, rate_limit=RateLimit(2, MINUTE))
+    await endpoint.identity.peers.save(peer)
+    granted = (await endpoint.authorise(peer)).authorization
+    assert granted.leaf.rate_limit == RateLimit(2, MINUTE)
+    sending = {"certificate": granted.leaf, "chain": granted.authorities, "recipient": endpoint.node_id}
+
+    taken = [parcel(**sending)[1] for _ in range(2)]
+    for octets in (*taken, *taken):
+        await internet.node.internet_door.deliver(octets)
+        await gateway.node._unpacker._on_parcel(octets, IGW.node_id)
+    late = parcel(**sending)[1]
+    with pytest.raises(Forbidden, match="2 parcels in 60 s"):
+        await internet.node.internet_door.deliver(late)
+    await gateway.node._unpacker._on_parcel(late, IGW.node_id)
+    assert gateway.events.actions[-1] == "dropped"
+    await gateway.clock.advance(120)
+    await internet.node.internet_door.deliver(late)
+    assert (await endpoint.identity.peers.get(PEER.node_id)).rate_limit == RateLimit(2, MINUTE)

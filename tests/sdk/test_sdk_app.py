@@ -17,6 +17,7 @@ from awala.sdk import (
     PairingRefusedError,
     PeerKind,
     PrivateApp,
+    RateLimit,
     TicketState,
     UnknownPeerError,
 )
@@ -115,15 +116,37 @@ async def test_pairing_by_texts_works_once_and_only_for_who_was_meant(net, side)
             await one.complete(invitation)
 
         assert (peer.id, peer.name) == (other.id, "Other")
+        ticket = await until_authorised(other, one)
         async with asyncio.timeout(20):
-            while True:
-                try:
-                    ticket = await other.send(one.id, "t", b"now")
-                except NotAuthorisedError:
-                    await asyncio.sleep(0.02)
-                else:
-                    break
             assert await ticket.wait() is TicketState.SENT
+
+
+@pytest.mark.rule("3.1")
+async def test_a_peer_can_be_limited_when_it_is_accepted_and_later(net, side):
+    one = await net.app(side)
+    other_dir = net.directory / "other"
+    async with PrivateApp.open(other_dir, gateway=f"http://{net._ports['pgw-a']}", clock=net.clock) as other:
+        async with asyncio.timeout(20):
+            await other.registered()
+        invitation = await other.accept(await one.offer(), rate_limit=RateLimit(9, timedelta(hours=1)))
+        assert invitation.params.authorization.leaf.rate_limit == RateLimit(9, timedelta(hours=1))
+        peer = await one.complete(invitation)
+
+        await until_authorised(other, one)
+        await one.limit(peer, RateLimit(1, timedelta(days=1)))
+        assert (await one.peers())[0].rate_limit == RateLimit(1, timedelta(days=1))
+        with pytest.raises(UnknownPeerError):
+            await one.limit(PEER.node_id, None)
+
+
+async def until_authorised(app, by):
+    """Return once an app may write to another one."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await app.send(by.id, "t", b"now")
+            except NotAuthorisedError:
+                await asyncio.sleep(0.02)
 
 
 async def test_an_offer_ends(net, side, monkeypatch):

@@ -8,6 +8,7 @@ import click
 from awala.base.errors import ConfigurationError
 from awala.bindings.host_port import split_address
 from awala.cli.asking import ask, follow, status_command
+from awala.cli.member_commands import add_member_commands
 from awala.cli.options import COURIER_PORT, GATEWAY_LISTEN, Common, common_options, json_option
 from awala.cli.output import print_json
 from awala.cli.places import NodeKind, places
@@ -53,6 +54,7 @@ def run(common: Common, listen: str | None) -> None:
 
 
 command.add_command(status_command(NodeKind.GATEWAY, "Tell how the running private gateway is doing."))
+add_member_commands(command, NodeKind.GATEWAY, plural="endpoints", what="endpoint")
 
 
 @command.command()

@@ -13,6 +13,7 @@ from awala.bindings.errors import BindingError
 from awala.cli.answering import answer_until_stopped, plain, single
 from awala.cli.configuration import load
 from awala.cli.control import Answer, ControlError, Handler, argument
+from awala.cli.member_handlers import member_handlers
 from awala.cli.node_commands import read_settings, require_data, write_initial
 from awala.cli.node_settings import door_config, network_config, storage_config
 from awala.cli.options import GATEWAY_LISTEN, Common
@@ -111,7 +112,7 @@ def _handlers(node: PrivateGateway) -> dict[str, Handler]:
         except BindingError as error:
             raise VisitFailedError(f"the exchange with the courier failed: {error}") from error
 
-    return {"status": single(node.status), "pair": pair, "sync": sync}
+    return {"status": single(node.status), "pair": pair, "sync": sync, **member_handlers(node.members)}
 
 
 def _params(arguments: dict[str, Any]) -> NodeConnectionParams | None:

@@ -11,6 +11,7 @@ import click
 from awala.base.files import write_private
 from awala.cli.asking import ask, status_command
 from awala.cli.control import NodeNotRunningError
+from awala.cli.member_commands import add_member_commands
 from awala.cli.options import Common, common_options
 from awala.cli.places import NodeKind, places
 
@@ -52,6 +53,7 @@ def run(common: Common) -> None:
 command.add_command(
     status_command(NodeKind.INTERNET_GATEWAY, "Tell how the running Internet gateway is doing.")
 )
+add_member_commands(command, NodeKind.INTERNET_GATEWAY, plural="private-gateways", what="private gateway")
 
 
 @command.command("params")

@@ -11,6 +11,7 @@ from awala.base.errors import ConfigurationError
 from awala.cli.answering import answer_until_stopped, single
 from awala.cli.configuration import load
 from awala.cli.control import Answer
+from awala.cli.member_handlers import member_handlers
 from awala.cli.node_commands import read_settings, require_data, write_initial
 from awala.cli.node_settings import door_config, network_config, storage_config
 from awala.cli.options import Common
@@ -102,5 +103,9 @@ async def _serve(running: Running, settings: InternetGatewaySettings, where: Pla
         async def params(_arguments: dict[str, Any]) -> AsyncIterator[Answer]:
             yield {"params": gateway.node.connection_params().hex()}
 
-        handlers = {"status": single(gateway.node.status), "params": params}
+        handlers = {
+            "status": single(gateway.node.status),
+            "params": params,
+            **member_handlers(gateway.node.members),
+        }
         await answer_until_stopped(running, where.data, handlers, gateway.addresses)

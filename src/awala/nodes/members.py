@@ -77,10 +77,12 @@ class Members:
         if node_id in self._refused:
             raise Forbidden("this gateway does not serve the node")
 
-    def require_recipient(self, node_id: str) -> None:
-        """Raise InvalidMessageError if a message is for, or by way of, a node that is refused."""
+    def require_served(self, node_id: str) -> None:
+        """Raise InvalidMessageError if a message is for, from or by way of a node that is refused."""
         if node_id in self._refused:
-            raise InvalidMessageError("This gateway does not serve the recipient")
+            raise InvalidMessageError(
+                "This gateway no longer serves the node that the message is for or from"
+            )
 
     def _member(self, node_id: str, record: bytes | None) -> Member:
         document = json.loads(record) if record is not None else {}

@@ -114,6 +114,7 @@ def issue_now(
     role: Role,
     now: datetime,
     until: datetime | None = None,
+    rate_limit: RateLimit | None = None,
 ) -> Certificate:
     """Issue a certificate with the validity that rules §2 give it: this is how nodes issue all of theirs.
 
@@ -128,6 +129,7 @@ def issue_now(
         role=role,
         not_before=not_before,
         not_after=not_after,
+        rate_limit=rate_limit,
     )
 
 

@@ -13,6 +13,7 @@ from awala.nodes.endpoint.errors import (
 )
 from awala.nodes.endpoint.inbox import UnwantedMessageError
 from awala.nodes.endpoint.peers import Peer, PeerKind
+from awala.pki import RateLimit
 from awala.sdk.app import PairingRefusedError, PrivateApp
 from awala.sdk.context import Context
 from awala.sdk.handlers import Handler
@@ -37,6 +38,7 @@ __all__ = [
     "PeerIdentityChangedError",
     "PeerKind",
     "PrivateApp",
+    "RateLimit",
     "Ticket",
     "TicketState",
     "UnknownPeerError",

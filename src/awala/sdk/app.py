@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from awala.nodes.endpoint.identity import DEFAULT_LIFE
 from awala.nodes.endpoint.peers import Peer, PeerKind
 from awala.nodes.endpoint.private import PrivateEndpoint
 from awala.nodes.endpoint.root import open_private_endpoint
+from awala.pki import RateLimit
 from awala.sdk.context import empty_outbox
 from awala.sdk.database import AppDatabase, open_database
 from awala.sdk.handlers import H, Handlers
@@ -147,6 +149,19 @@ class PrivateApp:
         """
         return await self._endpoint.withdraw(peer if isinstance(peer, str) else peer.id)
 
+    async def limit(self, peer: Peer | str, rate_limit: RateLimit | None) -> None:
+        """Hold a peer to so many messages in a period, or to no limit, and say so in a new authorisation.
+
+        What it was authorised before is withdrawn: both gateways refuse what exceeds the limit, once they
+        know. Raises UnknownPeerError, NotAuthorisedError, StorageFullError.
+        """
+        known = await self._endpoint.identity.require_peer(peer if isinstance(peer, str) else peer.id)
+        await self._endpoint.withdraw(known.id)
+        limited = await self._endpoint.identity.peers.update(
+            known.id, lambda current: replace(current or known, rate_limit=rate_limit)
+        )
+        await self._endpoint.send_authorization(limited)
+
     async def offer(self) -> Offer:
         """Make an offer to pair; the other person's app answers it with an invitation.
 
@@ -158,13 +173,19 @@ class PrivateApp:
         await self._endpoint.remember(_OFFERS, nonce.hex(), json.dumps(expiry.isoformat()).encode())
         return Offer(self._endpoint.identity.key.public_key, self._endpoint.gateway_address, nonce)
 
-    async def accept(self, offer: Offer, *, name: str = "") -> Invitation:
-        """Answer an offer: allow its maker to write to us. We may write once its answer has arrived."""
+    async def accept(
+        self, offer: Offer, *, name: str = "", rate_limit: RateLimit | None = None
+    ) -> Invitation:
+        """Answer an offer: allow its maker to write to us. We may write once its answer has arrived.
+
+        ``rate_limit`` is how many messages it may send in a period.
+        """
         identity = self._endpoint.identity
         known = await identity.peers.get(offer.key.node_id)
         peer = known or Peer(
             id=offer.key.node_id, kind=PeerKind.PRIVATE, key=offer.key, address=offer.address, name=name
         )
+        peer = replace(peer, rate_limit=rate_limit)
         await identity.peers.save(peer)
         return Invitation(await self._endpoint.authorise(peer), offer.nonce)
 

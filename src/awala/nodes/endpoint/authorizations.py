@@ -11,7 +11,15 @@ from awala.base.errors import AwalaError
 from awala.crypto import IdentityPrivateKey, IdentityPublicKey
 from awala.messages import ParcelDeliveryDeauthorization, PrivateEndpointConnectionParams
 from awala.nodes.endpoint.errors import InvalidAuthorizationError
-from awala.pki import CLOCK_TOLERANCE, Certificate, CertificationPath, Role, build_path, issue_now
+from awala.pki import (
+    CLOCK_TOLERANCE,
+    Certificate,
+    CertificationPath,
+    RateLimit,
+    Role,
+    build_path,
+    issue_now,
+)
 from awala.sessions import Sessions
 from awala.vault import Vault
 
@@ -34,6 +42,7 @@ class Authorizations:
         gateway_address: str,
         now: datetime,
         until: datetime | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> PrivateEndpointConnectionParams:
         """Allow a peer to send to us until our certificate ends, or ``until`` if that is earlier.
 
@@ -48,6 +57,7 @@ class Authorizations:
                 role=Role.DELIVERY_AUTHORIZATION,
                 now=now,
                 until=until,
+                rate_limit=rate_limit,
             )
         )
         await self._note(peer_key.node_id, pda)

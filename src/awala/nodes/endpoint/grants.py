@@ -130,7 +130,11 @@ class Grants:
         now = self._clock.now()
         await self._identity.authorizations.forget_ended(peer.id, now)
         return await self._identity.authorizations.grant(
-            peer.key, own_path=self._own_path(), gateway_address=self._gateway_address(), now=now
+            peer.key,
+            own_path=self._own_path(),
+            gateway_address=self._gateway_address(),
+            now=now,
+            rate_limit=peer.rate_limit,
         )
 
     async def _note(self, peer: Peer, params: PrivateEndpointConnectionParams) -> None:

@@ -7,11 +7,12 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
 from awala.crypto import IdentityPublicKey
+from awala.pki import RateLimit
 from awala.vault import Vault
 
 
@@ -32,7 +33,7 @@ class Peer:
     ``address`` is the Internet address of the peer, or of the Internet gateway
     that it is behind; None until it has told us. ``granted_until`` is the end
     of what we last allowed it, or None; ``granted_at`` is when that was, and
-    ``granted_under`` names what we were reached under then.
+    ``granted_under`` names what we were reached under then. ``rate_limit`` goes into what we allow it.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Peer:
     name: str = ""
     granted_at: datetime | None = None
     granted_under: str = ""
+    rate_limit: RateLimit | None = None
 
 
 Outcome = TypeVar("Outcome", Peer, Peer | None)
@@ -102,6 +104,7 @@ def _write(peer: Peer) -> bytes:
         "name": peer.name,
         "granted_at": peer.granted_at.isoformat() if peer.granted_at else None,
         "granted_under": peer.granted_under,
+        "rate_limit": _write_limit(peer.rate_limit),
     }
     return json.dumps(document).encode()
 
@@ -118,4 +121,13 @@ def _read(record: bytes) -> Peer:
         name=document["name"],
         granted_at=datetime.fromisoformat(at) if at else None,
         granted_under=document.get("granted_under", ""),
+        rate_limit=_read_limit(document.get("rate_limit")),
     )
+
+
+def _write_limit(limit: RateLimit | None) -> list[float] | None:
+    return None if limit is None else [limit.limit, limit.period.total_seconds()]
+
+
+def _read_limit(numbers: list[float] | None) -> RateLimit | None:
+    return None if numbers is None else RateLimit(int(numbers[0]), timedelta(seconds=numbers[1]))

@@ -27,6 +27,7 @@ from awala.nodes.intake import identify, take_over
 from awala.nodes.internet_gateway.claims import Claims
 from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.lanes import GATEWAY, UNPACK_HOP
+from awala.nodes.members import Members
 from awala.pki import Certificate, CertificationPath, PathForm, Role, issue_now
 from awala.pki.lifetimes import RENEWAL_THRESHOLD
 from awala.sessions import Sessions
@@ -47,6 +48,7 @@ class CourierDoor:
         spool: Spool,
         sessions: Sessions,
         maker: CargoMaker,
+        members: Members,
         clock: Clock,
         events: EventHub,
     ) -> None:
@@ -54,6 +56,7 @@ class CourierDoor:
         self._spool = spool
         self._sessions = sessions
         self._maker = maker
+        self._members = members
         self._clock = clock
         self._events = events
         self._claims = Claims(spool, clock)
@@ -65,6 +68,7 @@ class CourierDoor:
             message = Cargo.parse(cargo)
             message.authorise(self._credentials.own_certificates(now), now)
             self._require_ours(message.recipient)
+            self._members.require_served(message.sender_id)
         except InvalidMessageError as error:
             raise Unprocessable(str(error)) from error
         except MessageError as error:
@@ -90,6 +94,7 @@ class CourierDoor:
             if authorization.recipient.id != self._credentials.node_id:
                 raise WrongRecipient("the authorisation is for another gateway")
             authorization.authorise_at_internet_gateway(self._credentials.own_certificates(now), now)
+            self._members.require(authorization.sender_id)
             delivery_authorization = await self._open(authorization, now)
         except MessageError as error:
             raise Unauthenticated(f"the authorisation does not hold: {error}") from error

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -25,6 +24,7 @@ from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY
 from awala.nodes.mailbox import Mailbox, open_mailbox
+from awala.nodes.members import Members
 from awala.nodes.proof import identify_collectors, recognise_countersigner, require_countersignature
 from awala.nodes.registrar import Registrar
 from awala.nodes.withdrawals import Withdrawals
@@ -32,7 +32,6 @@ from awala.pki import Role, issue_now
 from awala.sessions import Sessions
 from awala.spool.model import Hop
 from awala.spool.port import Spool
-from awala.vault import Vault
 
 PRIVATE_GATEWAYS = "private-gateways"
 """The vault's namespace of private gateways that registered here."""
@@ -45,21 +44,21 @@ class GatewayDoor:
         self,
         *,
         credentials: Credentials,
-        vault: Vault,
         spool: Spool,
         sessions: Sessions,
         router: Router,
         withdrawals: Withdrawals,
+        members: Members,
         clock: Clock,
         events: EventHub,
         params: Callable[[], bytes],
     ) -> None:
         self._credentials = credentials
-        self._vault = vault
         self._spool = spool
         self._sessions = sessions
         self._router = router
         self._withdrawals = withdrawals
+        self._members = members
         self._clock = clock
         self._events = events
         self._params = params
@@ -80,7 +79,9 @@ class GatewayDoor:
     async def recognise(self, countersignature: bytes) -> DetachedSignature:
         """Check that a private gateway of ours signed, before the parcel is read."""
         now = self._clock.now()
-        return recognise_countersigner(countersignature, self._credentials.own_certificates(now), now)
+        known = recognise_countersigner(countersignature, self._credentials.own_certificates(now), now)
+        self._members.require(known.signer.node_id)
+        return known
 
     async def deliver(self, parcel: bytes, countersignature: DetachedSignature) -> None:
         """Take over a parcel from a private gateway."""
@@ -116,6 +117,8 @@ class GatewayDoor:
         """Open the mailbox of every private gateway that signed the nonce."""
         now = self._clock.now()
         ids = identify_collectors(nonce, response, self._credentials.own_certificates(now), now)
+        for node_id in ids:
+            self._members.require(node_id)
         hops = [Hop(GATEWAY, node_id) for node_id in ids]
         async with open_mailbox(
             self._spool, hops, clock=self._clock, events=self._events, mode=mode
@@ -123,6 +126,7 @@ class GatewayDoor:
             yield mailbox
 
     async def _enrol(self, key: IdentityPublicKey, now: datetime) -> Registration:
+        self._members.require_admission(key.node_id)
         own = await self._credentials.issuer()
         certificate = issue_now(
             subject_key=key,
@@ -134,8 +138,7 @@ class GatewayDoor:
         session_key = await self._sessions.hand_out(
             own_id=self._credentials.node_id, peer_id=key.node_id, now=now, until=certificate.not_after
         )
-        record = {"registered_at": now.isoformat(), "valid_until": certificate.not_after.isoformat()}
-        await self._vault.put_record(PRIVATE_GATEWAYS, key.node_id, json.dumps(record).encode())
+        await self._members.note(key.node_id, valid_until=certificate.not_after, now=now)
         return Registration(certificate, own, self._credentials.address, session_key)
 
 

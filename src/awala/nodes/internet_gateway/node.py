@@ -26,6 +26,7 @@ from awala.nodes.internet_gateway.doors import PRIVATE_GATEWAYS, GatewayDoor, In
 from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
 from awala.nodes.loading import loading
+from awala.nodes.members import Members
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
@@ -65,9 +66,11 @@ class InternetGateway:
         clock: Clock,
         pohttp: PoHttpClient,
         params: PublishedParams,
+        members: Members,
         session_key_retention: timedelta | None = None,
     ) -> None:
         self.events = EventHub()
+        self.members = members
         self.credentials = credentials
         self._vault = vault
         self._spool = spool
@@ -78,15 +81,20 @@ class InternetGateway:
         self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         router = Router(
-            credentials=credentials, spool=spool, withdrawals=withdrawals, clock=clock, events=self.events
+            credentials=credentials,
+            spool=spool,
+            withdrawals=withdrawals,
+            members=members,
+            clock=clock,
+            events=self.events,
         )
         self.gateway_door = GatewayDoor(
             credentials=credentials,
-            vault=vault,
             spool=spool,
             sessions=self._sessions,
             router=router,
             withdrawals=withdrawals,
+            members=members,
             clock=clock,
             events=self.events,
             params=self.connection_params,
@@ -103,6 +111,7 @@ class InternetGateway:
                 clock=clock,
                 events=self.events,
             ),
+            members=members,
             clock=clock,
             events=self.events,
         )
@@ -174,6 +183,7 @@ async def open_internet_gateway(
     try:
         with loading(storage.directory):
             credentials = await Credentials.load(vault, clock)
+            members = await Members.load(vault, PRIVATE_GATEWAYS)
             params = await load_params(credentials, Sessions(vault.session_keys), clock.now())
         spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
         try:
@@ -184,6 +194,7 @@ async def open_internet_gateway(
                 clock=clock,
                 pohttp=pohttp,
                 params=params,
+                members=members,
                 session_key_retention=storage.session_key_retention,
             )
         finally:

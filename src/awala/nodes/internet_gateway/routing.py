@@ -8,9 +8,11 @@ from datetime import datetime
 from awala.base.clock import Clock
 from awala.messages import InvalidMessageError, MessageError, Parcel, is_routable_id, normalise_address
 from awala.nodes.events import EventHub, Way
-from awala.nodes.intake import drop, owe_for_refused, take_over
+from awala.nodes.intake import drop, identify, owe_for_refused, take_over
 from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.lanes import GATEWAY, INTERNET
+from awala.nodes.members import Members
+from awala.nodes.rates import RateLimits
 from awala.nodes.withdrawals import Withdrawals
 from awala.spool.model import Carrier, Hop, Kind
 from awala.spool.port import Spool
@@ -25,12 +27,15 @@ class Router:
         credentials: Credentials,
         spool: Spool,
         withdrawals: Withdrawals,
+        members: Members,
         clock: Clock,
         events: EventHub,
     ) -> None:
         self._credentials = credentials
         self._spool = spool
         self._withdrawals = withdrawals
+        self._members = members
+        self._rates = RateLimits(spool)
         self._clock = clock
         self._events = events
 
@@ -82,7 +87,9 @@ class Router:
         path = parcel.authorise_at_internet_gateway(self._credentials.own_certificates(now), now)
         if path.private_gateway_id is None:  # pragma: no cover - this authorisation always has one
             raise InvalidMessageError("the parcel names no private gateway")
+        self._members.require_served(path.private_gateway_id)
         await self._withdrawals.check(path, gateway_id=path.private_gateway_id)
+        await self._rates.check(path, identify(parcel, Kind.PARCEL), at=now, now=now)
         return Hop(GATEWAY, path.private_gateway_id)
 
     async def _store(

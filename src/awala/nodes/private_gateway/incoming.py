@@ -15,9 +15,11 @@ from awala.messages import (
     Parcel,
 )
 from awala.nodes.events import EventHub, Way
-from awala.nodes.intake import drop, owe_for_refused, take_over
+from awala.nodes.intake import drop, identify, owe_for_refused, take_over
 from awala.nodes.lanes import ENDPOINT
+from awala.nodes.members import Members
 from awala.nodes.private_gateway.credentials import Credentials
+from awala.nodes.rates import RateLimits
 from awala.nodes.withdrawals import Withdrawals
 from awala.pki import Certificate, CertificationPath, PathPolicy, PkiError, Role, build_path
 from awala.spool.model import Carrier, Hop, Kind
@@ -35,12 +37,16 @@ class Incoming:
         credentials: Credentials,
         spool: Spool,
         withdrawals: Withdrawals,
+        rates: RateLimits,
+        members: Members,
         clock: Clock,
         events: EventHub,
     ) -> None:
         self._credentials = credentials
         self._spool = spool
         self._withdrawals = withdrawals
+        self._rates = rates
+        self._members = members
         self._clock = clock
         self._events = events
 
@@ -64,7 +70,10 @@ class Incoming:
             return
         try:
             path = parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
+            self._members.require_served(path.endpoint_id)
             await self._withdrawals.check(path, gateway_id=self._credentials.node_id)
+            identity = identify(parcel, Kind.PARCEL)
+            await self._rates.check(path, identity, at=parcel.creation_date, now=now)
         except MessageError as error:
             if owed_to is not None:
                 await owe_for_refused(self._spool, parcel, owed_to)

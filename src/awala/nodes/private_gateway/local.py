@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -24,17 +23,18 @@ from awala.messages import (
 )
 from awala.nodes.errors import NotPairedError
 from awala.nodes.events import EventHub, Way
-from awala.nodes.intake import take_over
+from awala.nodes.intake import identify, take_over
 from awala.nodes.lanes import ENDPOINT, UPLINK
 from awala.nodes.mailbox import Mailbox, open_mailbox
+from awala.nodes.members import Members
 from awala.nodes.private_gateway.credentials import Credentials
 from awala.nodes.proof import identify_collectors, recognise_countersigner, require_countersignature
+from awala.nodes.rates import RateLimits
 from awala.nodes.registrar import Registrar
 from awala.nodes.withdrawals import Withdrawals
 from awala.pki import Role, issue_now
 from awala.spool.model import Carrier, Hop, Kind
 from awala.spool.port import Spool
-from awala.vault import Vault
 
 ENDPOINTS = "endpoints"
 """The vault's namespace of endpoints that registered here."""
@@ -47,16 +47,18 @@ class LocalService:
         self,
         *,
         credentials: Credentials,
-        vault: Vault,
         spool: Spool,
         withdrawals: Withdrawals,
+        rates: RateLimits,
+        members: Members,
         clock: Clock,
         events: EventHub,
     ) -> None:
         self._credentials = credentials
-        self._vault = vault
         self._spool = spool
         self._withdrawals = withdrawals
+        self._rates = rates
+        self._members = members
         self._clock = clock
         self._events = events
         self._registrar = Registrar(key=credentials.key, clock=clock, enrol=self._enrol)
@@ -78,7 +80,9 @@ class LocalService:
     async def recognise(self, countersignature: bytes) -> DetachedSignature:
         """Check that an endpoint of this gateway signed, before the parcel is read."""
         now = self._clock.now()
-        return recognise_countersigner(countersignature, self._credentials.own_certificates(now), now)
+        known = recognise_countersigner(countersignature, self._credentials.own_certificates(now), now)
+        self._members.require(known.signer.node_id)
+        return known
 
     async def deliver(self, parcel: bytes, countersignature: DetachedSignature) -> None:
         """Take over a parcel from an endpoint of this machine (rules §3)."""
@@ -114,9 +118,11 @@ class LocalService:
         address = parcel.recipient.internet_address
         near = [None, *(gateway.address for gateway in self._credentials.gateways(now))]
         is_near = (normalise_address(address) if address else None) in near
-        if is_near and await self._vault.get_record(ENDPOINTS, parcel.recipient.id) is not None:
+        if is_near and await self._members.is_known(parcel.recipient.id):
             path = parcel.authorise_at_private_gateway(self._credentials.own_certificates(now), now)
             await self._withdrawals.check(path, gateway_id=self._credentials.node_id)
+            identity = identify(parcel, Kind.PARCEL)
+            await self._rates.check(path, identity, at=parcel.creation_date, now=now)
             return Hop(ENDPOINT, parcel.recipient.id), Carrier.ONLINE
         return Hop(UPLINK, peer.node_id), Carrier.ANY
 
@@ -158,6 +164,8 @@ class LocalService:
         """
         now = self._clock.now()
         ids = identify_collectors(nonce, response, self._credentials.own_certificates(now), now)
+        for node_id in ids:
+            self._members.require(node_id)
         hops = [Hop(ENDPOINT, node_id) for node_id in ids]
         async with open_mailbox(
             self._spool,
@@ -171,6 +179,7 @@ class LocalService:
 
     async def _enrol(self, key: IdentityPublicKey, now: datetime) -> Registration:
         """Issue an endpoint's certificate: it ends with the gateway's own (rules §2)."""
+        self._members.require_admission(key.node_id)
         own = self._credentials.uplink_path(now).leaf
         certificate = issue_now(
             subject_key=key,
@@ -179,8 +188,7 @@ class LocalService:
             role=Role.ENDPOINT,
             now=now,
         )
-        record = {"registered_at": now.isoformat(), "valid_until": certificate.not_after.isoformat()}
-        await self._vault.put_record(ENDPOINTS, key.node_id, json.dumps(record).encode())
+        await self._members.note(key.node_id, valid_until=certificate.not_after, now=now)
         return Registration(
             node_certificate=certificate,
             gateway_certificate=own,

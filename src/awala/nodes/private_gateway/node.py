@@ -18,6 +18,7 @@ from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import ENDPOINT, UNPACK, UPLINK, lane_totals
 from awala.nodes.loading import loading
+from awala.nodes.members import Members
 from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
 from awala.nodes.private_gateway.incoming import Incoming
 from awala.nodes.private_gateway.local import ENDPOINTS, LocalService
@@ -25,6 +26,7 @@ from awala.nodes.private_gateway.pairing import Connect, Pairing
 from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
 from awala.nodes.quarantine import Quarantine
+from awala.nodes.rates import RateLimits
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
@@ -64,18 +66,27 @@ class PrivateGateway:
         clock: Clock,
         connect: Connect,
         connect_courier: ConnectCourier,
+        members: Members,
         session_key_retention: timedelta | None = None,
     ) -> None:
         self.events = EventHub()
         self.credentials = credentials
+        self.members = members
         self._vault = vault
         self._spool = spool
         self._clock = clock
         self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
         self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
+        rates = RateLimits(spool)
         incoming = Incoming(
-            credentials=credentials, spool=spool, withdrawals=withdrawals, clock=clock, events=self.events
+            credentials=credentials,
+            spool=spool,
+            withdrawals=withdrawals,
+            rates=rates,
+            members=members,
+            clock=clock,
+            events=self.events,
         )
         self._unpacker = Unpacker(
             own_id=credentials.node_id,
@@ -90,9 +101,10 @@ class PrivateGateway:
         self.pairing = Pairing(credentials=credentials, sessions=self._sessions, clock=clock, connect=connect)
         self.local = LocalService(
             credentials=credentials,
-            vault=vault,
             spool=spool,
             withdrawals=withdrawals,
+            rates=rates,
+            members=members,
             clock=clock,
             events=self.events,
         )
@@ -167,6 +179,7 @@ async def open_private_gateway(
     try:
         with loading(storage.directory):
             credentials = await Credentials.load(vault, clock)
+            members = await Members.load(vault, ENDPOINTS)
         spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
         try:
             yield PrivateGateway(
@@ -176,6 +189,7 @@ async def open_private_gateway(
                 clock=clock,
                 connect=connect,
                 connect_courier=connect_courier,
+                members=members,
                 session_key_retention=storage.session_key_retention,
             )
         finally:
