@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every parser against a coverage-guided fuzzer: inputs per target.
+"""Every parser against a fuzzer, first guided by coverage, then for volume: inputs per target.
 
 AWALA_FUZZ_TARGETS names the targets to run, else all are. AWALA_FUZZ_STATE is a folder that keeps
 corpora and what was done: run again with the same folder, and it goes on where it was interrupted.
@@ -8,7 +8,6 @@ corpora and what was done: run again with the same folder, and it goes on where 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -24,8 +23,9 @@ REPORT_EVERY: Final = 20.0
 """Seconds between two reports."""
 
 POLL: Final = 0.5
-LOG_TAIL: Final = 16_384
-_COVERAGE: Final = re.compile(rb"cov: (\d+)")
+NOTHING_TAKEN: Final = b"no interesting inputs were found"
+SHORTEST: Final = 0.1
+"""Seconds in which progress is told."""
 
 
 def run(size: int, root: Path) -> bool:
@@ -92,20 +92,34 @@ class Job:
     failed: bool = False
 
     @property
-    def progress(self) -> tuple[int, float]:
-        """How many inputs were run and in how many seconds of a processor, earlier processes included."""
+    def phases(self) -> dict[str, tuple[int, float]]:
+        """The inputs that each phase has run, and in how many seconds of a processor, in all processes."""
         try:
-            inputs, seconds = (self.folder / "progress").read_text().split()
-        except (FileNotFoundError, ValueError):  # not begun, or just being written
-            return 0, 0.0
-        return int(inputs), float(seconds)
+            lines = (self.folder / "progress").read_text().splitlines()
+        except FileNotFoundError:  # not begun
+            return {}
+        parts = [line.split() for line in lines]
+        return {name: (int(inputs), float(seconds)) for name, inputs, seconds in parts}
+
+    @property
+    def inputs(self) -> int:
+        """The inputs of all phases."""
+        return sum(inputs for inputs, _ in self.phases.values())
+
+    @property
+    def rates(self) -> str:
+        """What each phase has run, and how many inputs in a second of a processor."""
+        return ", ".join(
+            f"{name} {inputs:,} at {inputs / max(seconds, SHORTEST):,.0f}/s"
+            for name, (inputs, seconds) in self.phases.items()
+        )
 
     def start(self, size: int, root: Path) -> None:
-        """Start the process for the inputs that are left."""
+        """Start the process, which goes on where an earlier one was."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                command(self.name, str(self.folder), str(size - self.progress[0])),
+                command(self.name, str(self.folder), str(size)),
                 cwd=root,
                 env=environment(root),
                 stdin=subprocess.DEVNULL,
@@ -113,22 +127,16 @@ class Job:
                 stderr=log,
             )
 
-    def finish(self, size: int) -> None:
-        """Note that all inputs were run: the process tells so by its exit code, but not in time."""
-        (self.folder / "progress").write_text(f"{size} {self.progress[1]}")
-
-    @property
-    def rate(self) -> float:
-        """Inputs per second of a processor."""
-        inputs, seconds = self.progress
-        return inputs / seconds if seconds else 0.0
-
     @property
     def coverage(self) -> str:
-        """The points of the code that were reached, as the fuzzer said last."""
-        tail = (self.folder / "log").read_bytes()[-LOG_TAIL:]
-        found = _COVERAGE.findall(tail)
-        return found[-1].decode() if found else "?"
+        """The points of the code that were reached while the fuzzer was guided by them."""
+        file = self.folder / "coverage"
+        return (file.read_text() if file.exists() else "") or "?"
+
+    @property
+    def blind(self) -> bool:
+        """Whether the fuzzer did not take the corpus, and changed nothing but an empty input."""
+        return NOTHING_TAKEN in (self.folder / "log").read_bytes()
 
     def failure(self) -> str:
         """Return where the input that broke the target is, or the log if there is none."""
@@ -170,7 +178,7 @@ class Campaign:
 
     def begin(self, job: Job) -> None:
         """Start a target, unless an earlier run has finished it."""
-        if job.progress[0] >= self.size:
+        if job.inputs >= self.size:
             self.ended.append(job)
             return
         job.start(self.size, self.root)
@@ -185,27 +193,26 @@ class Campaign:
                 continue
             self.running.remove(job)
             self.ended.append(job)
-            job.failed = code != 0
+            job.failed = code != 0 or job.inputs < self.size or job.blind
             if job.failed:
                 print(f"{job.name} FAILED: {job.failure()}", flush=True)
             else:
-                job.finish(self.size)
-                print(f"{job.name} done, {job.rate:,.0f}/s, coverage {job.coverage}", flush=True)
+                print(f"{job.name} done: {job.rates}; coverage {job.coverage}", flush=True)
 
     def report(self, waiting: int, places: int) -> None:
-        """Print how far the running targets are, and an estimate of what is left."""
+        """Print how far the running targets are."""
         for job in self.running:
-            inputs = job.progress[0]
-            left = (self.size - inputs) / job.rate if job.rate else 0.0
             print(
-                f"{job.name} {inputs:,} of {self.size:,}, {job.rate:,.0f}/s, coverage {job.coverage}, "
-                f"{left / 60:,.0f} min of a processor left",
+                f"{job.name} {job.inputs:,} of {self.size:,}: {job.rates}; coverage {job.coverage}",
                 flush=True,
             )
         print(f"{len(self.ended)} targets ended, {waiting} wait for one of {places} processors", flush=True)
 
     def summarise(self) -> None:
-        """Print the inputs of every target, and how many in a second of a processor."""
+        """Print the inputs of every target by phases, and how many in a second of a processor."""
         for job in sorted(self.ended, key=lambda job: job.name):
             outcome = f"FAILED: {job.failure()}" if job.failed else "ok"
-            print(f"{job.name:<36} {job.progress[0]:>12,} inputs {job.rate:>8,.0f}/s {outcome}")
+            print(f"{job.name:<36} {job.inputs:>12,} inputs {outcome}: {job.rates}")
+        inputs = sum(job.inputs for job in self.ended)
+        seconds = sum(seconds for job in self.ended for _, seconds in job.phases.values())
+        print(f"{inputs:,} inputs in {seconds / 60:,.0f} min of a processor")

@@ -61,7 +61,7 @@ KEY_OCTETS = bytes(range(32))
 
 # ASN.1
 
-WALKED = 40
+WALKED = 16
 READERS = (
     values.integer,
     values.boolean,

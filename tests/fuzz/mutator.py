@@ -18,7 +18,7 @@ CONSTRUCTED = 0x20
 SEQUENCE = 0x30
 INDEFINITE = 0x80
 PLAIN = 0.8
-"""The share of mutations that are left to the fuzzer."""
+"""The share of mutations that are left to the fuzzer while it is guided."""
 
 TAGS = bytes.fromhex("0102030405060c13171824303180818283a0a1a2a3")
 MAX_ELEMENTS = 1024
@@ -47,10 +47,17 @@ class Node:
         return bytes((self.tag, INDEFINITE | len(octets))) + octets + content
 
 
-def mutate(data: bytes, max_size: int, seed: int, plain: Callable[[bytes, int], bytes]) -> bytes:
+def mutate(
+    data: bytes,
+    max_size: int,
+    seed: int,
+    plain: Callable[[bytes, int], bytes],
+    *,
+    plain_share: float = PLAIN,
+) -> bytes:
     """Return ``data`` changed somewhere, by its elements or by ``plain``, which changes octets."""
     chance = random.Random(seed)
-    if chance.random() < PLAIN:
+    if chance.random() < plain_share:
         return plain(data, max_size)
     start = prefix_octets(data)
     root = Node(0, children=nodes(data[start:]) or [])

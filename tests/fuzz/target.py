@@ -18,6 +18,10 @@ def _none() -> Iterable[bytes]:
     return ()
 
 
+def _nothing(_seeds: Iterable[bytes]) -> None:
+    return
+
+
 @dataclass(frozen=True)
 class Target:
     """A parser, or what belongs together, and what must hold whatever octets it is given.
@@ -31,6 +35,8 @@ class Target:
     vectors: tuple[str, ...] = ()
     made: Callable[[], Iterable[bytes]] = _none
     max_len: int = 4096
+    learn: Callable[[Iterable[bytes]], object] = _nothing
+    """Takes the seeds that an earlier process made, before ``run`` is called."""
 
     def seeds(self) -> dict[str, bytes]:
         """Return the seeds by names that are good for files."""

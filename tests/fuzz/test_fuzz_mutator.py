@@ -7,7 +7,6 @@ import random
 import pytest
 
 from awala.asn1 import Asn1Error, parse
-from fuzz import mutator
 from fuzz.mutator import Node, mutate, nodes, prefix_octets
 from helpers.vectors import DIRECTORY, vector
 
@@ -18,8 +17,8 @@ def plain(data, _max_size):
     return data[:-1]
 
 
-def by_elements(data, count):
-    return [mutate(data, 8192, seed, plain) for seed in range(count)]
+def by_elements(data, count, **how):
+    return [mutate(data, 8192, seed, plain, **how) for seed in range(count)]
 
 
 @pytest.mark.parametrize("name", ARTEFACTS)
@@ -31,11 +30,10 @@ def test_what_is_taken_apart_is_put_together_as_it_was(name):
 
 
 @pytest.mark.parametrize("name", ARTEFACTS)
-def test_most_mutations_by_elements_can_still_be_read_on_the_outside(name, monkeypatch):
-    monkeypatch.setattr(mutator, "PLAIN", 0)
+def test_most_mutations_by_elements_can_still_be_read_on_the_outside(name):
     octets = vector("js", name)
     readable = 0
-    mutated = by_elements(octets, 200)
+    mutated = by_elements(octets, 200, plain_share=0)
     for each in mutated:
         try:
             parse(each[prefix_octets(each) :]).children()
@@ -53,17 +51,15 @@ def test_the_same_seed_makes_the_same_mutation():
     assert by_elements(octets, 50) == by_elements(octets, 50)
 
 
-def test_octets_that_are_no_elements_are_left_to_the_fuzzer(monkeypatch):
-    monkeypatch.setattr(mutator, "PLAIN", 0)
-
-    assert mutate(b"-----BEGIN", 100, 1, plain) == b"-----BEGI"
+def test_octets_that_are_no_elements_are_left_to_the_fuzzer():
+    assert mutate(b"-----BEGIN", 100, 1, plain, plain_share=0) == b"-----BEGI"
 
 
-def test_nothing_grows_beyond_what_is_allowed(monkeypatch):
-    monkeypatch.setattr(mutator, "PLAIN", 0)
+def test_nothing_grows_beyond_what_is_allowed():
     octets = vector("js", "pnr.der")
 
-    assert all(len(mutate(octets, len(octets), seed, plain)) <= len(octets) for seed in range(200))
+    for seed in range(200):
+        assert len(mutate(octets, len(octets), seed, plain, plain_share=0)) <= len(octets)
 
 
 def test_any_octets_are_survived():

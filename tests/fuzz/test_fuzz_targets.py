@@ -13,9 +13,12 @@ import awala.cms
 import awala.crypto
 import awala.messages
 import awala.pki
+from awala.messages import Parcel
+from fuzz.messages import judging
 from fuzz.target import CORPUS
 from fuzz.targets import TARGETS
-from helpers.vectors import DIRECTORY
+from helpers.artefacts import _own, judge
+from helpers.vectors import DIRECTORY, vector
 
 VECTORS = sorted(file for stack in ("js", "jvm") for file in DIRECTORY.joinpath(stack).iterdir())
 SLOW = 8192
@@ -91,3 +94,27 @@ def test_the_property_of_each_target_holds_for_every_vector_and_every_seed(name)
 
 def test_the_corpus_has_a_folder_only_for_targets_that_there_are():
     assert {folder.name for folder in CORPUS.glob("*")} <= TARGETS.keys()
+
+
+def test_a_certificate_in_another_form_of_ber_makes_no_other_message():
+    octets = (CORPUS / "parcel" / "certificate-of-indefinite-length").read_bytes()
+
+    assert octets != vector("js", "parcel")
+    assert judge(Parcel, octets) == judge(Parcel, vector("js", "parcel"))
+
+
+def test_messages_that_another_process_made_count_once_they_are_learned():
+    target = judging("a target", Parcel, 1)
+    others = [each.octets for each in _own() if each.message_class is Parcel]
+
+    with pytest.raises(AssertionError, match="other values"):
+        target.run(others[0])
+    target.learn(others)
+    fresh = judging("another", Parcel, 1)
+    fresh.learn(others)
+
+    for octets in others:
+        target.run(octets)
+        fresh.run(octets)
+    for octets in target.seeds().values():
+        fresh.run(octets)

@@ -58,8 +58,9 @@ class Artefact:
 def judge(message_class: type[RamfMessage], octets: bytes) -> tuple[object, ...] | None:
     """Return all values of a message that is authorised, None if it is refused or not authorised.
 
-    The values are all that the sender signed, its certificate, and the path that authorises it. What
-    else is embedded is neither signed nor used, so anybody may add it or leave it out.
+    The values are all that the sender signed, its certificate, and the path that authorises it, each
+    certificate by what its issuer signed: the headers around that may take any form of BER. What else
+    is embedded is neither signed nor used, so anybody may add it or leave it out.
     """
     try:
         message = message_class.parse(octets)
@@ -75,10 +76,14 @@ def judge(message_class: type[RamfMessage], octets: bytes) -> tuple[object, ...]
         message.creation_date,
         message.ttl,
         message.payload,
-        message.sender_certificate,
+        _signed_part(message.sender_certificate),
         message.signed_attribute_types,
-        path,
+        tuple(map(_signed_part, path)),
     )
+
+
+def _signed_part(certificate: Certificate) -> bytes:
+    return certificate.encoding[certificate._tbs]
 
 
 def judge_opened(artefact: Artefact, octets: bytes) -> tuple[object, ...] | None:

@@ -96,18 +96,23 @@ class RamfMessage:
             if content is None:
                 raise MalformedMessageError("The signature is detached where the message should be inside")
             signed.verify()
-            fields = sequence_fields(content, _FIELDS)
-            return cls(
-                recipient=Recipient.decode(fields[0]),
-                message_id=text_field(fields[1], 1, "message id", MAX_MESSAGE_ID_LENGTH),
-                creation_date=date_field(fields[2], 2, "creation date"),
-                ttl=_ttl(fields[3]),
-                payload=_payload(fields[4], cls.MAX_PAYLOAD),
-                sender_certificate=signed.signer,
-                sender_chain=signed.certificates,
-                signed_attribute_types=signed.attribute_types,
-                encoding=bytes(data),
-            )
+            return cls._of_signed(content, signed, bytes(data))
+
+    @classmethod
+    def _of_signed(cls, content: Octets, signed: SignedData, encoding: bytes) -> Self:
+        """Read the fields in the content that ``signed`` proves to come from its signer."""
+        fields = sequence_fields(content, _FIELDS)
+        return cls(
+            recipient=Recipient.decode(fields[0]),
+            message_id=text_field(fields[1], 1, "message id", MAX_MESSAGE_ID_LENGTH),
+            creation_date=date_field(fields[2], 2, "creation date"),
+            ttl=_ttl(fields[3]),
+            payload=_payload(fields[4], cls.MAX_PAYLOAD),
+            sender_certificate=signed.signer,
+            sender_chain=signed.certificates,
+            signed_attribute_types=signed.attribute_types,
+            encoding=encoding,
+        )
 
     def serialize(self, key: IdentityPrivateKey) -> bytes:
         """Return the message signed with ``key``, which must be that of the sender's certificate.
