@@ -6,16 +6,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import protocol_cast as cast
 import pytest
 from protocol_examples import DIRECTORY
 
+from helpers.node_peer import FOLDER, PRODUCTION
+
 pytestmark = pytest.mark.requires("node")
 
-READER = Path(__file__).parent.parent / "interop" / "js" / "examples.mjs"
+READER = FOLDER / "examples.mjs"
 NODES = {name: cast.identity(name).node_id for name in cast.IDENTITIES}
 SESSIONS = {name: cast.session(name).key_id.hex() for name in cast.SESSIONS}
 UPLINK = [NODES["private-gateway"], NODES["internet-gateway"]]
@@ -30,7 +31,7 @@ def found() -> dict[str, Any]:
     """Return what the library found; it reads everything in one go, and ends at the first refusal."""
     node = shutil.which("node")
     assert node is not None
-    words = [node, READER, DIRECTORY, cast.AT.isoformat()]
+    words = [node, READER, FOLDER / PRODUCTION, DIRECTORY, cast.AT.isoformat()]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Reads the examples of docs/protocol with the reference library, as of the moment for which they were made:
-// node examples.mjs DIRECTORY MOMENT. Prints what it found as one JSON object.
+// node examples.mjs PACKAGES DIRECTORY MOMENT, where PACKAGES has the library. Prints what it found as one JSON object.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-const [directory, moment] = process.argv.slice(2);
+const [packages, directory, moment] = process.argv.slice(2);
 
 // The library asks the clock itself; for this process it stands still.
 const RealDate = Date;
@@ -22,7 +22,7 @@ globalThis.Date = class extends RealDate {
   }
 };
 
-const core = createRequire(import.meta.url)('@relaycorp/relaynet-core');
+const core = createRequire(join(packages, 'package.json'))('@relaycorp/relaynet-core');
 
 const toBuffer = (octets) => Buffer.from(octets);
 const hex = (octets) => toBuffer(octets).toString('hex');
