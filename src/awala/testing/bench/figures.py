@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +79,12 @@ class Report:
             "conditions": dict(self.conditions),
             "figures": [figure.plain() for figure in self.figures],
         }
+
+
+def peak_memory() -> int:
+    """Return the most memory that the process has had so far, in octets."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _rounded(rate: float) -> float:
