@@ -82,3 +82,15 @@ async def test_a_gateway_that_does_not_start_says_why(tmp_path):
     with pytest.raises(GatewayError, match="init"):
         await gateway.start()
     await gateway.stop()
+
+
+async def test_the_memory_of_a_gateway_is_not_that_of_who_started_it(tmp_path):
+    large = bytearray(b"x") * 200_000_000
+    gateway = GatewayProcess(tmp_path / "gateway", 0)
+    await prepare(gateway.directory)
+    await gateway.start()
+    try:
+        await gateway.processor_seconds()
+        assert gateway.peak_octets < len(large)
+    finally:
+        await gateway.stop()
