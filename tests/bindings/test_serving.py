@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from asyncio import selector_events
 
 import pytest
 
@@ -203,6 +204,54 @@ async def test_refuses_headers_beyond_the_limit():
     async with serve(APP, "127.0.0.1:0") as server:
         answer = await talk(server, bare("GET", "/", "Host: x", "X-Long: " + "a" * serving.MAX_HEADER_SIZE))
         assert answer.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(("spare", "status"), [(2048, b"200"), (0, b"400")])
+async def test_headers_that_come_all_at_once_may_be_as_long_as_others(spare, status):
+    request = bare("GET", "/", "Host: x", "X-Long: " + "a" * (serving.MAX_HEADER_SIZE - spare))
+    async with serve(APP, "127.0.0.1:0") as server:
+        assert (await talk(server, request)).startswith(b"HTTP/1.1 " + status)
+
+
+async def test_an_answer_leaves_in_one_piece(monkeypatch):
+    written = []
+    write = selector_events._SelectorSocketTransport.write
+
+    def note(transport, data):
+        written.append(bytes(data))
+        write(transport, data)
+
+    monkeypatch.setattr(selector_events._SelectorSocketTransport, "write", note)
+    async with serve(APP, "127.0.0.1:0") as server:
+        await talk(server, bare())
+    (answer,) = [octets for octets in written if octets.startswith(b"HTTP/1.1")]
+    assert answer.endswith(b"\r\n\r\nhello")
+
+
+async def test_the_head_of_an_answer_does_not_wait_for_a_body_that_comes_late():
+    more = asyncio.Event()
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await more.wait()
+        await send({"type": "http.response.body", "body": b"late"})
+
+    async with serve(app, "127.0.0.1:0") as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(bare())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        more.set()
+        assert b"late" in await reader.read()
+        writer.close()
+
+
+async def test_the_head_of_an_answer_that_fails_at_once_leaves_before_the_connection_ends():
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError
+
+    async with serve(app, "127.0.0.1:0") as server:
+        assert (await talk(server, bare())).startswith(b"HTTP/1.1 200")
 
 
 async def test_cuts_a_connection_that_brings_no_request(monkeypatch):

@@ -332,3 +332,42 @@ async def test_peers_for_which_nothing_is_left_are_forgotten(handover, spool, pe
         await clock.advance(2 * LONGEST_WAIT.total_seconds())
 
     assert not handover._peers
+
+
+async def test_what_comes_during_a_back_off_costs_no_look_each(handover, spool, peer, clock, monkeypatch):
+    looks = Counter()
+    hops = spool.hops
+
+    async def look(lane, *, now):
+        looks[lane] += 1
+        return await hops(lane, now=now)
+
+    monkeypatch.setattr(spool, "hops", look)
+    peer.errors[HOP.name] = UnreachableError("no")
+    await put(spool, "first")
+    async with running(handover.run()):
+        await until(lambda: peer.attempts["first"] == 1)
+        await clock.wait_for_sleepers()
+        looks.clear()
+        for number in range(50):
+            await put(spool, f"later{number}")
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert looks[LANE] <= 3
+        peer.errors.clear()
+        await clock.advance(LONGEST_WAIT.total_seconds())
+        await until(lambda: len(peer.taken) == 51)
+
+
+async def test_a_kick_cuts_the_breather_short(handover, spool, peer):
+    peer.errors[HOP.name] = UnreachableError("no")
+    await put(spool, "first")
+    async with running(handover.run()):
+        await until(lambda: peer.attempts["first"] == 1)
+        for number in range(5):
+            await put(spool, f"later{number}")
+            for _ in range(10):
+                await asyncio.sleep(0)
+        peer.errors.clear()
+        handover.kick()
+        await until(lambda: len(peer.taken) == 6)

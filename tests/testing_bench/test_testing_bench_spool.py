@@ -81,6 +81,7 @@ def test_no_message_is_like_another():
 def test_each_bench_of_the_list_exists(name, monkeypatch, tmp_path):
     monkeypatch.setattr("awala.testing.bench.core.measure", lambda plan: ("core", plan))
     monkeypatch.setattr("awala.testing.bench.spool.measure", lambda plan: ("spool", plan))
+    monkeypatch.setattr("awala.testing.bench.gateway.measure", lambda plan: ("gateway", plan))
     plan = Plan(1, directory=tmp_path)
 
     assert measure(name, plan) == (name, plan)

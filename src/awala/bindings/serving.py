@@ -42,10 +42,45 @@ IDLE_CLOSE: Final = 0.25
 """Seconds that idle connections get to close in order when a server is drained."""
 
 _HEADER_PIECE: Final = 1024  # octets
+_HEADER_END: Final = b"\r\n\r\n"
 
 _DATE_INTERVAL: Final = 1.0  # the Date header has a resolution of one second
 
 _log = logging.getLogger(__name__)
+
+
+class _HeadWithBody:
+    """Stands between an answer and its connection: the head leaves together with what follows at once.
+
+    One write instead of two, and for the peer one wake-up. A head that nothing follows within the same
+    turn of the loop leaves alone.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head: bytes | None = None
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        if not self._begun:
+            self._begun, self._head = True, data
+            self._loop.call_soon(self._flush)
+            return
+        head, self._head = self._head, None
+        self._transport.write(data if head is None else head + data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        head, self._head = self._head, None
+        if head is not None:
+            self._transport.write(head)
 
 
 class _BoundedH11Protocol(H11Protocol):
@@ -66,8 +101,10 @@ class _BoundedH11Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        # h11 checks the size of headers only while they are incomplete, so they are fed bit by bit.
-        while len(data) > _HEADER_PIECE and self.conn.their_state is h11.IDLE:
+        # h11 checks the size of headers only while they are incomplete, so they are fed bit by bit, unless
+        # they came all at once and are no longer than they may be.
+        whole = not self.conn.trailing_data[0] and data.find(_HEADER_END, 0, MAX_HEADER_SIZE) >= 0
+        while not whole and len(data) > _HEADER_PIECE and self.conn.their_state is h11.IDLE:
             super().data_received(data[:_HEADER_PIECE])
             data = data[_HEADER_PIECE:]
             if self.transport.is_closing():
@@ -77,6 +114,8 @@ class _BoundedH11Protocol(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
+        if getattr(self.cycle, "transport", None) is self.transport:  # whose task has not begun yet
+            self.cycle.transport = _HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]  # enough for it
         self._started = self._started or self.conn.their_state is not h11.IDLE
 
     def on_response_complete(self) -> None:

@@ -50,7 +50,7 @@ class BenchName(click.ParamType[str]):
     "--items",
     type=click.IntRange(min=1),
     metavar="COUNT",
-    help="Measure the spool with so many messages stored too; a million take a minute and 500 MB.",
+    help="Measure stores with so many messages in them too; a million take a minute and 500 MB each.",
 )
 @click.option(
     "--directory",
@@ -70,10 +70,11 @@ def command(
     """Measure this installation; without NAME all there is.
 
     \b
-    core   parcels sealed and opened per second, beside the bare OpenSSL operations
-    spool  what the spool does per second, beside bare SQLite and bare files
+    core     parcels sealed and opened per second, beside the bare OpenSSL operations
+    spool    what the spool does per second, beside bare SQLite and bare files
+    gateway  parcels that a private gateway takes over and hands out, beside the bare work
 
-    Nothing is kept. All takes half a minute.
+    Nothing is kept. All takes a minute.
     """  # noqa: D301 - click's mark of lines that stay as they are
     from awala.testing.bench import BENCHES, Plan, measure  # noqa: PLC0415 - help needs none of this
 

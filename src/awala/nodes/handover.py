@@ -29,6 +29,9 @@ LEASE = timedelta(hours=1)
 MAX_HOPS_AT_ONCE = 32
 """Peers that are served at the same time."""
 
+BREATHER = timedelta(milliseconds=50)
+"""Between two looks at a lane whose hops all work already, or wait for the end of their back-off."""
+
 IDLE_RECHECK = timedelta(minutes=1)
 """A lane at rest is looked at again this often, whatever the clock did."""
 
@@ -86,8 +89,10 @@ class Handover:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        fruitless = 0
         async with asyncio.TaskGroup() as group:
             while True:
+                fruitless = 0 if self._kicked.is_set() else fruitless + 1
                 self._kicked.clear()
                 cursor = self._spool.cursor(self._lane)
                 hops = await insist(self._clock, lambda: self._spool.hops(self._lane, now=self._clock.now()))
@@ -97,6 +102,9 @@ class Handover:
                     if self._may_start(hop, now):
                         self._busy.add(hop)
                         group.create_task(self._drain(hop))
+                        fruitless = 0
+                if hops and fruitless > 1:  # changes come in quick succession, and none leads to anything
+                    await first_of(self._clock.sleep(BREATHER.total_seconds()), self._kicked.wait())
                 await self._rest(cursor)
 
     def _forget_past_failures(self, now: datetime) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +79,16 @@ class Report:
             "conditions": dict(self.conditions),
             "figures": [figure.plain() for figure in self.figures],
         }
+
+
+def peak_memory() -> int:
+    """Return the most memory that the process has had so far, in octets."""
+    try:  # what getrusage says of a process that was started by a larger one, is the larger one's
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _rounded(rate: float) -> float:

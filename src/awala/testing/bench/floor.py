@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 
 from awala.asn1 import Octets, parse, values
+from awala.crypto import IdentityPrivateKey
 from awala.testing.bench.cast import Cast, Sender
 
 _load_rsa: Final = cast("Callable[[bytes], rsa.RSAPublicKey]", serialization.load_der_public_key)
@@ -43,6 +44,14 @@ class _Signed:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyMaterial:
+    """What it takes to verify a message of somebody who is known."""
+
+    key: rsa.RSAPublicKey
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class FloorMaterial:
     """What the bare operations need in place of one parcel."""
 
@@ -55,6 +64,19 @@ class FloorMaterial:
     wrapped_key: bytes
     nonce: bytes
     ciphertext: bytes
+
+
+def verify_material(key: IdentityPrivateKey) -> VerifyMaterial:
+    """Prepare the verification of messages signed by ``key``: a signature over as many octets."""
+    signing_key = serialization.load_der_private_key(key.serialize(), None)
+    assert isinstance(signing_key, rsa.RSAPrivateKey)  # noqa: S101 - it is of this kind
+    return VerifyMaterial(signing_key.public_key(), signing_key.sign(_SIGNED_ATTRIBUTES, _PSS, _SHA256))
+
+
+def bare_verify(material: VerifyMaterial, content: Octets) -> None:
+    """Digest the content and verify one signature."""
+    hashlib.sha256(content).digest()
+    material.key.verify(material.signature, _SIGNED_ATTRIBUTES, _PSS, _SHA256)
 
 
 def floor_material(people: Cast, sender: Sender, plaintext: bytes) -> FloorMaterial:

@@ -23,6 +23,9 @@ BENCHES = {
     "spool": Entry(
         "awala.testing.bench.spool", "Operations of the spool, beside bare SQLite and bare files.", 1.0
     ),
+    "gateway": Entry(
+        "awala.testing.bench.gateway", "A private gateway's whole path, beside the bare work per parcel.", 1.5
+    ),
 }
 """All benches, in the order in which they are run."""
 

@@ -6,10 +6,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import resource
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from awala.testing.bench.figures import Figure, Plan, Report
+from awala.testing.bench.figures import Figure, Plan, Report, peak_memory
 from awala.testing.bench.stored import HANDED_OVER, STEP, Stored, Timed
 
 SUMMARY: Final = "what the SQLite spool does per second, beside bare SQLite and bare files"
@@ -82,16 +80,10 @@ def measure(
         "directory": str(plan.directory or tempfile.gettempdir()),
         "rounds": ROUNDS,
         "seconds_per_measurement": plan.seconds,
-        "peak_memory_mib": round(_peak_memory() / _MEBI),
+        "peak_memory_mib": round(peak_memory() / _MEBI),
     }
     shown = ("p50_ms", "p99_ms") if len(counts) == 1 else ("p50_ms", "cost")
     return Report("spool", SUMMARY, _NOTES, conditions, tuple(_figures(rows, small)), shown)
-
-
-def _peak_memory() -> int:
-    """Return the most memory that the process has had so far, in octets."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 class _Bench:
