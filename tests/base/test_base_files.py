@@ -88,6 +88,17 @@ def test_says_full_when_the_disk_is_and_leaves_the_old_file_alone(tmp_path, monk
     assert [file.name for file in tmp_path.iterdir()] == ["key"]
 
 
+def test_a_disk_that_turned_read_only_is_an_error_of_ours(tmp_path, monkeypatch):
+    def read_only(*_args, **_options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "write", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
+
+    with pytest.raises(StorageError, match="Read-only"):
+        write_private(tmp_path / "key", b"new")
+
+
 def test_writes_on_when_the_system_takes_only_a_part(tmp_path, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data[:3])))

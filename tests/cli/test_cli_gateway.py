@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from awala.cli.asking import ask
+from awala.cli.control import RequestFailedError
 from awala.cli.targets import TargetError, read_target
 from helpers.commands import read_environment_file, running
 from helpers.vectors import vector
@@ -86,6 +88,20 @@ def test_a_courier_is_of_no_use_before_pairing(awala, gateway, taken_port):
 
     assert "not paired" in line
     assert "awala gateway pair" in line
+
+
+@pytest.mark.parametrize("action", ["export", "import"])
+def test_a_medium_is_of_no_use_before_pairing(awala, gateway, tmp_path, action):
+    line = complaint(awala("gateway", action, tmp_path, "--data-dir", gateway))
+
+    assert "not paired" in line
+    assert list(tmp_path.glob("*.awala")) == []
+
+
+@pytest.mark.parametrize("arguments", [{}, {"directory": ""}])
+def test_a_medium_without_a_directory_is_refused(gateway, arguments):
+    with pytest.raises(RequestFailedError, match="directory on the medium is missing"):
+        ask(gateway, "export", **arguments)
 
 
 @pytest.mark.parametrize("courier", ["127.0.0.1:x", "127.0.0.1:99999", ""])

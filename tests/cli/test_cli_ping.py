@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from awala.cli.program import run_program
-from helpers.commands import environment, read_environment_file, running
+from helpers.commands import environment, free_ports, read_environment_file, running
 from helpers.vectors import vector
 
 
@@ -27,16 +26,6 @@ class Net:
     params: Path
     settings: dict[str, str]
     """Of the devices, with the address of the gateway for ping."""
-
-
-def free_ports(number):
-    sockets = [socket.socket() for _ in range(number)]
-    for sock in sockets:
-        sock.bind(("127.0.0.1", 0))
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 @pytest.fixture(scope="module")

@@ -286,7 +286,7 @@ async def test_collections_of_cargo_without_right(siege):
 
 async def test_an_authorisation_that_is_used_twice_at_once_counts_once(siege):
     code = grpc.StatusCode
-    cca = await siege.side.gateway.node.visit._make_authorization()
+    cca = await siege.side.gateway.node.freight.authorization()
 
     codes = await asyncio.gather(*(collected(siege, "internet-cogrpc", bearer(cca)) for _ in range(6)))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,3 +71,14 @@ def read_environment_file(file: Path) -> dict[str, str]:
     )
     exported: dict[str, str] = json.loads(result.stdout)
     return {name: value for name, value in exported.items() if name.startswith(("AWALA_", "XDG_"))}
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports of loopback that nobody uses at this moment."""
+    sockets = [socket.socket() for _ in range(number)]
+    for sock in sockets:
+        sock.bind(("127.0.0.1", 0))
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports

@@ -107,7 +107,7 @@ async def test_a_peer_may_get_less_but_never_more(endpoint):
 @pytest.mark.rule("2.9")
 async def test_couriers_get_authorisations_for_90_days_under_an_issuer_of_180(internet, gateway):
     issuer = await gateway.node.credentials.cda_issuer()
-    octets = await gateway.node.visit._make_authorization(gateway.node.credentials.peer)
+    octets = await gateway.node.freight.authorization(gateway.node.credentials.peer)
     cca = CargoCollectionAuthorization.parse(octets)
     plaintext = await internet.sessions.open(
         cca.payload, own_id=IGW.node_id, peer_id=PGW.node_id, message_date=cca.creation_date, now=NOW

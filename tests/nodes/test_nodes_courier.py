@@ -227,7 +227,7 @@ class TestTrip:
     async def test_delivers_pauses_and_collects(self, courier, internet, gateway):
         await internet.node.internet_door.deliver(authorised_parcel(gateway)[1])
         await courier.deliver(cargo(certificate=gateway.own_certificate()))
-        await courier.handout(await gateway.node.visit._make_authorization())
+        await courier.handout(await gateway.node.freight.authorization())
         before = courier.clock.now()
 
         steps = await courier.trip()
@@ -268,7 +268,7 @@ class TestTrip:
 
     @pytest.mark.rule("6.1")
     async def test_an_authorisation_that_was_used_up_elsewhere_is_dropped(self, courier, internet, gateway):
-        octets = await gateway.node.visit._make_authorization()
+        octets = await gateway.node.freight.authorization()
         await courier.handout(octets)
         call = await internet.node.courier_door.collect(octets)
         await call.finish(complete=True)
@@ -281,7 +281,7 @@ class TestTrip:
     @pytest.mark.rule("6.1")
     async def test_a_collection_that_was_cut_is_taken_up_on_the_next_trip(self, courier, internet, gateway):
         await internet.node.internet_door.deliver(authorised_parcel(gateway)[1])
-        await courier.handout(await gateway.node.visit._make_authorization())
+        await courier.handout(await gateway.node.freight.authorization())
         courier.clients[ADDRESS].cut_after = 0
         [*_, cut] = await courier.trip()
         courier.clients[ADDRESS].cut_after = None
@@ -294,7 +294,7 @@ class TestTrip:
         self, courier, internet, gateway, monkeypatch
     ):
         await internet.node.internet_door.deliver(authorised_parcel(gateway)[1])
-        await courier.handout(await gateway.node.visit._make_authorization())
+        await courier.handout(await gateway.node.freight.authorization())
 
         async def refuse(_octets):
             raise InvalidMessageError("not for anybody")
@@ -487,7 +487,7 @@ class TestVisit:
         assert not await side.spool.debts(IGW.node_id, now=NOW, limit=9)
 
     async def test_the_collection_authorisation_is_small_and_lives_long(self, side):
-        octets = await side.node.visit._make_authorization()
+        octets = await side.node.freight.authorization()
         request = CargoCollectionAuthorization.parse(octets)
 
         assert request.recipient == Recipient(IGW.node_id, ADDRESS)

@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -91,7 +92,12 @@ def sync_directory(path: Path) -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a whole file, 0600, so that a crash leaves either the old or the new one.
+    """Write a whole file, 0600, as `write_whole` does."""
+    write_whole(path, data, mode=FILE_MODE)
+
+
+def write_whole(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a whole file so that a crash leaves either the old or the new one.
 
     The octets are durable when this returns: temporary file in the same
     directory, fsync, rename, fsync of the directory.
@@ -103,16 +109,17 @@ def write_private(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
-        _write_synced(temporary, data)
+        _write_synced(temporary, data, mode)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be written to does not let go of anything either
+            temporary.unlink()
         raise storage_error(error, f"cannot write {path}") from error
     sync_directory(path.parent)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         rest = memoryview(data)
         while rest:

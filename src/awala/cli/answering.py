@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from awala.cli.control import Answer, ControlServer, Handler, control_path
+from awala.cli.control import Answer, ControlError, ControlServer, Handler, argument, control_path
 from awala.cli.running import Running
 from awala.crypto import IdentityPublicKey
 
@@ -36,6 +36,19 @@ def single(ask: Callable[[], Awaitable[object]]) -> Handler:
 
     async def handler(_arguments: dict[str, Any]) -> AsyncIterator[Answer]:
         yield plain(await ask())
+
+    return handler
+
+
+def on_medium(act: Callable[[Path], AsyncIterator[object]]) -> Handler:
+    """Return a handler that tells how ``act`` gets on with the directory that it is asked about."""
+
+    async def handler(arguments: dict[str, Any]) -> AsyncIterator[Answer]:
+        directory = argument(arguments, "directory", str)
+        if not directory:
+            raise ControlError("the directory on the medium is missing")
+        async for progress in act(Path(directory)):
+            yield plain(progress)
 
     return handler
 

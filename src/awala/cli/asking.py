@@ -19,6 +19,9 @@ from awala.cli.places import NodeKind, places
 AMOUNT = {"items", "octets"}
 """What a node tells of messages at rest."""
 
+COUNTS = ("collected", "delivered", "exported", "imported", "left", "skipped")
+"""What a node counts while it exchanges messages."""
+
 
 def ask(data_dir: Path, command: str, **arguments: object) -> dict[str, Any]:
     """Ask the node that runs on a data directory for one answer."""
@@ -57,9 +60,7 @@ def status_command(kind: NodeKind, summary: str) -> click.Command:
 
 
 def _step_line(step: Mapping[str, Any]) -> str:
-    counts = ", ".join(
-        f"{step[name]} {name}" for name in ("collected", "delivered") if step.get(name) is not None
-    )
+    counts = ", ".join(f"{step[name]} {name}" for name in COUNTS if step.get(name) is not None)
     return printable(f"{step.get('stage', '')}: {counts}" if counts else str(step.get("stage", "")))
 
 

@@ -7,6 +7,7 @@ import click
 
 from awala.base.errors import AwalaError
 from awala.cli.asking import follow, status_command
+from awala.cli.media import export_command, import_command
 from awala.cli.options import COURIER_LISTEN, Common, common_options, json_option
 from awala.cli.output import print_json
 from awala.cli.places import NodeKind, places
@@ -75,3 +76,7 @@ def sync(common: Common, as_json: bool) -> None:  # noqa: FBT001 - click's
     failures = steps[-1]["failures"] if steps else []
     if failures:
         raise TripFailedError("; ".join(failures))
+
+
+command.add_command(export_command(NodeKind.COURIER, "Copy everything on board to a medium."))
+command.add_command(import_command(NodeKind.COURIER, "Take cargo on board from a medium."))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from awala.cli.answering import answer_until_stopped, plain, single
+from awala.cli.answering import answer_until_stopped, on_medium, plain, single
 from awala.cli.control import Answer
 from awala.cli.node_commands import read_settings, write_initial
 from awala.cli.node_settings import door_config, network_config, storage_config
@@ -54,5 +54,10 @@ async def _serve(running: Running, settings: CourierSettings, where: Places) -> 
             async for progress in courier.node.trip.run():
                 yield plain(progress)
 
-        handlers = {"status": single(courier.node.status), "sync": sync}
+        handlers = {
+            "status": single(courier.node.status),
+            "sync": sync,
+            "export": on_medium(courier.node.media.export),
+            "import": on_medium(courier.node.media.take_in),
+        }
         await answer_until_stopped(running, where.data, handlers, courier.addresses)

@@ -8,6 +8,7 @@ import click
 from awala.base.errors import ConfigurationError
 from awala.bindings.host_port import split_address
 from awala.cli.asking import ask, follow, status_command
+from awala.cli.media import export_command, import_command
 from awala.cli.member_commands import add_member_commands
 from awala.cli.options import COURIER_PORT, GATEWAY_LISTEN, Common, common_options, json_option
 from awala.cli.output import print_json
@@ -95,6 +96,10 @@ def sync(courier: str | None, common: Common, as_json: bool) -> None:  # noqa: F
     steps = follow(places(NodeKind.GATEWAY, common).data, "sync", **arguments)
     if as_json and steps:
         print_json(steps[-1])
+
+
+command.add_command(export_command(NodeKind.GATEWAY, "Copy what waits for the Internet to a medium."))
+command.add_command(import_command(NodeKind.GATEWAY, "Take what came for this device on a medium."))
 
 
 def _split_courier(text: str) -> tuple[str, int]:

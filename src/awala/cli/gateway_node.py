@@ -10,7 +10,7 @@ from typing import Any
 from awala.base.errors import AwalaError
 from awala.bindings.addressing import AddressError
 from awala.bindings.errors import BindingError
-from awala.cli.answering import answer_until_stopped, plain, single
+from awala.cli.answering import answer_until_stopped, on_medium, plain, single
 from awala.cli.configuration import load
 from awala.cli.control import Answer, ControlError, Handler, argument
 from awala.cli.member_handlers import member_handlers
@@ -112,7 +112,14 @@ def _handlers(node: PrivateGateway) -> dict[str, Handler]:
         except BindingError as error:
             raise VisitFailedError(f"the exchange with the courier failed: {error}") from error
 
-    return {"status": single(node.status), "pair": pair, "sync": sync, **member_handlers(node.members)}
+    return {
+        "status": single(node.status),
+        "pair": pair,
+        "sync": sync,
+        "export": on_medium(node.media.export),
+        "import": on_medium(node.media.take_in),
+        **member_handlers(node.members),
+    }
 
 
 def _params(arguments: dict[str, Any]) -> NodeConnectionParams | None:

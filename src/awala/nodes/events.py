@@ -39,6 +39,7 @@ class Way(Enum):
     POHTTP = "pohttp"
     COGRPC = "cogrpc"
     CARGO = "cargo"
+    MEDIA = "media"
 
 
 @dataclass(frozen=True, slots=True)

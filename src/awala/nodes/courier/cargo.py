@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from awala.base.clock import Clock
 from awala.messages import (
     Cargo,
@@ -15,7 +17,8 @@ from awala.messages import (
 from awala.nodes.events import EventHub, Way
 from awala.nodes.intake import take_over
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY
-from awala.spool.model import Carrier, Hop, Kind, Outcome
+from awala.nodes.stored import readable_body
+from awala.spool.model import Carrier, Hop, Item, Kind, Outcome
 from awala.spool.port import Spool
 
 LISTING_BUDGET = 16 * 1024 * 1024
@@ -30,7 +33,7 @@ class CargoHold:
         self._clock = clock
         self._events = events
 
-    async def load(self, octets: bytes) -> Outcome:
+    async def load(self, octets: bytes, way: Way = Way.COGRPC) -> Outcome:
         """Take a cargo, for an Internet gateway if it has an address, else for a private gateway.
 
         Only its dates and its signature can be judged here. Raises MessageError, StorageFullError.
@@ -45,12 +48,12 @@ class CargoHold:
             octets,
             kind=Kind.CARGO,
             hop=_hop(cargo),
-            way=Way.COGRPC,
+            way=way,
             now=now,
             carriers=Carrier.CARGO,
         )
 
-    async def keep_request(self, octets: bytes) -> str:
+    async def keep_request(self, octets: bytes, way: Way = Way.COGRPC) -> str:
         """Keep a collection authorisation instead of older ones of that gateway; return who gave it.
 
         Raises MessageError, StorageFullError.
@@ -67,7 +70,7 @@ class CargoHold:
             octets,
             kind=Kind.CCA,
             hop=hop,
-            way=Way.COGRPC,
+            way=way,
             now=now,
             carriers=Carrier.CARGO,
         )
@@ -75,6 +78,18 @@ class CargoHold:
         newest = max(held, key=lambda item: (item.created, item.key), default=None)
         await self._spool.release([item for item in held if item is not newest], now=now)
         return request.sender_id
+
+    async def rest(self, hop: Hop) -> AsyncIterator[tuple[Item, bytes]]:
+        """Yield what rests at a hop, oldest first; what is gone or cannot be read is passed over."""
+        last: Item | None = None
+        while items := await self._spool.snapshot(
+            hop, now=self._clock.now(), budget=LISTING_BUDGET, after=last
+        ):
+            for item in items:
+                body = await readable_body(self._spool, item)
+                if body is not None:
+                    yield item, body
+            last = items[-1]
 
 
 def _hop(cargo: Cargo) -> Hop:

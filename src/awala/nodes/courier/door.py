@@ -10,10 +10,9 @@ from awala.base.clock import Clock
 from awala.bindings.cogrpc import OutgoingCargo
 from awala.bindings.errors import MalformedRequest, Unauthenticated, Unprocessable
 from awala.messages import InvalidMessageError, MessageError
-from awala.nodes.courier.cargo import LISTING_BUDGET, CargoHold
+from awala.nodes.courier.cargo import CargoHold
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.lanes import TO_PRIVATE_GATEWAY
-from awala.nodes.stored import readable_body
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
 
@@ -45,14 +44,15 @@ class PrivateGatewayDoor:
         except MessageError as error:
             raise Unauthenticated(f"the authorisation does not hold: {error}") from error
         hop = Hop(TO_PRIVATE_GATEWAY, private_gateway_id)
-        return CargoHandout(hop, spool=self._spool, clock=self._clock, events=self._events)
+        return CargoHandout(hop, hold=self._hold, spool=self._spool, clock=self._clock, events=self._events)
 
 
 class CargoHandout:
     """One private gateway's collection: a cargo goes when its acknowledgement comes."""
 
-    def __init__(self, hop: Hop, *, spool: Spool, clock: Clock, events: EventHub) -> None:
+    def __init__(self, hop: Hop, *, hold: CargoHold, spool: Spool, clock: Clock, events: EventHub) -> None:
         self._hop = hop
+        self._hold = hold
         self._spool = spool
         self._clock = clock
         self._events = events
@@ -60,17 +60,10 @@ class CargoHandout:
 
     async def cargoes(self) -> AsyncIterator[OutgoingCargo]:
         """Yield the cargoes that wait for this gateway, oldest first."""
-        last: Item | None = None
-        while items := await self._spool.snapshot(
-            self._hop, now=self._clock.now(), budget=LISTING_BUDGET, after=last
-        ):
-            for item in items:
-                body = await readable_body(self._spool, item)
-                if body is not None:
-                    delivery_id = str(uuid.uuid4())
-                    self._sent[delivery_id] = item
-                    yield OutgoingCargo(delivery_id, body)
-            last = items[-1]
+        async for item, body in self._hold.rest(self._hop):
+            delivery_id = str(uuid.uuid4())
+            self._sent[delivery_id] = item
+            yield OutgoingCargo(delivery_id, body)
 
     async def acknowledge(self, delivery_id: str) -> None:
         """Let go of a cargo that the private gateway has safe."""

@@ -12,6 +12,7 @@ from awala.base.clock import Clock
 from awala.nodes.config import StorageConfig
 from awala.nodes.courier.cargo import CargoHold
 from awala.nodes.courier.door import PrivateGatewayDoor
+from awala.nodes.courier.removable import CourierMedia
 from awala.nodes.courier.trip import Connect, Trip
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY, lane_totals
@@ -42,6 +43,7 @@ class Courier:
         self._clock = clock
         hold = CargoHold(spool=spool, clock=clock, events=self.events)
         self.door = PrivateGatewayDoor(hold=hold, spool=spool, clock=clock, events=self.events)
+        self.media = CourierMedia(hold=hold, spool=spool, clock=clock, events=self.events)
         self.trip = Trip(hold=hold, spool=spool, clock=clock, events=self.events, connect=connect)
 
     async def run(self) -> None:

@@ -17,7 +17,6 @@ from awala.nodes.courier.cargo import LISTING_BUDGET, CargoHold
 from awala.nodes.events import Action, EventHub, HopEvent, Way
 from awala.nodes.intake import drop
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY
-from awala.nodes.stored import readable_body
 from awala.spool.model import Hop, Item, Kind
 from awala.spool.port import Spool
 
@@ -119,17 +118,10 @@ class Trip:
             await client.close()
 
     async def _outgoing(self, hop: Hop, sent: dict[str, Item]) -> AsyncIterator[OutgoingCargo]:
-        last: Item | None = None
-        while items := await self._spool.snapshot(
-            hop, now=self._clock.now(), budget=LISTING_BUDGET, after=last
-        ):
-            for item in items:
-                body = await readable_body(self._spool, item)
-                if body is not None:
-                    delivery_id = f"{item.key}.{item.version}"
-                    sent[delivery_id] = item
-                    yield OutgoingCargo(delivery_id, body)
-            last = items[-1]
+        async for item, body in self._hold.rest(hop):
+            delivery_id = f"{item.key}.{item.version}"
+            sent[delivery_id] = item
+            yield OutgoingCargo(delivery_id, body)
 
     async def _collect(self, hop: Hop) -> AsyncIterator[None]:
         requests = await self._spool.snapshot(hop, now=self._clock.now(), budget=LISTING_BUDGET)

@@ -20,9 +20,11 @@ from awala.nodes.lanes import ENDPOINT, UNPACK, UPLINK, lane_totals
 from awala.nodes.loading import loading
 from awala.nodes.members import Members
 from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
+from awala.nodes.private_gateway.freight import Freight
 from awala.nodes.private_gateway.incoming import Incoming
 from awala.nodes.private_gateway.local import ENDPOINTS, LocalService
 from awala.nodes.private_gateway.pairing import Connect, Pairing
+from awala.nodes.private_gateway.removable import PrivateGatewayMedia
 from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
 from awala.nodes.quarantine import Quarantine
@@ -118,7 +120,7 @@ class PrivateGateway:
             clock=clock,
             events=self.events,
         )
-        self.visit = CourierVisit(
+        self.freight = Freight(
             credentials=credentials,
             spool=spool,
             sessions=self._sessions,
@@ -129,10 +131,20 @@ class PrivateGateway:
                 clock=clock,
                 events=self.events,
             ),
+            clock=clock,
+            events=self.events,
+        )
+        self.visit = CourierVisit(
+            credentials=credentials,
+            spool=spool,
+            freight=self.freight,
             unpacker=self._unpacker,
             clock=clock,
             events=self.events,
             connect=connect_courier,
+        )
+        self.media = PrivateGatewayMedia(
+            credentials=credentials, freight=self.freight, unpacker=self._unpacker, clock=clock
         )
 
     def _hops_of(self, peer_id: str) -> list[Hop]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -13,28 +12,13 @@ from enum import Enum
 from awala.base.clock import Clock
 from awala.base.errors import StorageFullError
 from awala.bindings.cogrpc import CogRpcClient, Fulfilled, OutgoingCargo
-from awala.crypto import IdentityPublicKey
-from awala.messages import (
-    Cargo,
-    CargoCollectionAuthorization,
-    CargoCollectionRequest,
-    MessageError,
-)
-from awala.messages.limits import CARGO_TARGET_INTERNET, MAX_TTL
-from awala.nodes.channel import (
-    CargoMaker,
-    CargoRoute,
-    PreparedCargo,
-    Unpacker,
-)
+from awala.messages import MessageError
+from awala.nodes.channel import PreparedCargo, Unpacker
 from awala.nodes.events import EventHub, Way
-from awala.nodes.intake import drop, take_over
-from awala.nodes.lanes import UNPACK_HOP, UPLINK
+from awala.nodes.intake import drop
 from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
-from awala.pki import Certificate, Role, issue_now
-from awala.pki.lifetimes import BACKDATING, CARGO_DELIVERY_AUTHORIZATION_LIFE
-from awala.sessions import Sessions
-from awala.spool.model import Hop, Kind
+from awala.nodes.private_gateway.freight import Freight
+from awala.spool.model import Kind
 from awala.spool.port import Spool
 
 logger = logging.getLogger(__name__)
@@ -73,8 +57,7 @@ class CourierVisit:
         *,
         credentials: Credentials,
         spool: Spool,
-        sessions: Sessions,
-        maker: CargoMaker,
+        freight: Freight,
         unpacker: Unpacker,
         clock: Clock,
         events: EventHub,
@@ -82,8 +65,7 @@ class CourierVisit:
     ) -> None:
         self._credentials = credentials
         self._spool = spool
-        self._sessions = sessions
-        self._maker = maker
+        self._freight = freight
         self._unpacker = unpacker
         self._clock = clock
         self._events = events
@@ -103,7 +85,7 @@ class CourierVisit:
             try:
                 collected = 0
                 yield Progress(Stage.COLLECTING)
-                for peer in self._gateways():
+                for peer in self._freight.gateways():
                     async for _ in self._collect(client, peer):
                         collected += 1
                         yield Progress(Stage.COLLECTING, collected)
@@ -120,11 +102,8 @@ class CourierVisit:
             finally:
                 await client.close()
 
-    def _gateways(self) -> list[InternetGatewayPeer]:
-        return self._credentials.gateways(self._clock.now())
-
     async def _collect(self, client: CogRpcClient, peer: InternetGatewayPeer) -> AsyncIterator[None]:
-        authorization = await self._make_authorization(peer)
+        authorization = await self._freight.authorization(peer)
         try:
             async for incoming in client.collect(authorization):
                 await self._take(incoming.cargo)
@@ -137,62 +116,12 @@ class CourierVisit:
             logger.warning("the rest of the cargo stays with the courier: %s", error)
 
     async def _take(self, octets: bytes) -> None:
-        """Store cargo whole; cargo that is not for us is dropped, and may be acknowledged."""
-        now = self._clock.now()
+        """Take cargo; what is not for us is dropped, and may be acknowledged."""
         try:
-            cargo = Cargo.parse(octets)
-            cargo.authorise(self._credentials.cda_issuers(now), now)
+            await self._freight.take(octets, Way.COGRPC)
         except MessageError as error:
+            now = self._clock.now()
             drop(self._events, Kind.CARGO, "", way=Way.COGRPC, now=now, size=len(octets), reason=str(error))
-            return
-        await take_over(
-            self._spool,
-            self._events,
-            cargo,
-            octets,
-            kind=Kind.CARGO,
-            hop=UNPACK_HOP,
-            way=Way.COGRPC,
-            now=now,
-        )
-
-    async def _make_authorization(self, peer: InternetGatewayPeer | None = None) -> bytes:
-        """Return a new CCA, for the paired Internet gateway unless told otherwise (RS-000, wire.md 5.4)."""
-        now = self._clock.now()
-        peer = peer or self._credentials.peer
-        path = self._credentials.uplink_path(now, peer.node_id)
-        authorization = await self._issue_cda(peer.identity_key)
-        payload = await self._sessions.seal(
-            CargoCollectionRequest(authorization).serialize(),
-            own_id=self._credentials.node_id,
-            peer_id=peer.node_id,
-            now=now,
-        )
-        created = (now - BACKDATING).replace(microsecond=0)
-        end = min(now + CARGO_DELIVERY_AUTHORIZATION_LIFE, authorization.not_after, path.leaf.not_after)
-        cca = CargoCollectionAuthorization(
-            recipient=peer.recipient,
-            message_id=str(uuid.uuid4()),
-            creation_date=created,
-            ttl=min(int((end - created).total_seconds()), MAX_TTL),
-            payload=payload,
-            sender_certificate=path.leaf,
-        )
-        return await asyncio.to_thread(cca.serialize, self._credentials.key)
-
-    async def _issue_cda(self, internet_gateway: IdentityPublicKey) -> Certificate:
-        now = self._clock.now()
-        issuer = await self._credentials.cda_issuer()
-        return await asyncio.to_thread(
-            lambda: issue_now(
-                subject_key=internet_gateway,
-                issuer_key=self._credentials.key,
-                issuer=issuer,
-                role=Role.DELIVERY_AUTHORIZATION,
-                now=now,
-                until=now + CARGO_DELIVERY_AUTHORIZATION_LIFE,
-            )
-        )
 
     async def _deliver(self, client: CogRpcClient) -> AsyncIterator[None]:
         unacknowledged: dict[str, PreparedCargo] = {}
@@ -203,24 +132,6 @@ class CourierVisit:
                 yield
 
     async def _prepare(self, unacknowledged: dict[str, PreparedCargo]) -> AsyncIterator[OutgoingCargo]:
-        for route in self._routes():
-            async for prepared in self._maker.cargoes(route):
-                unacknowledged[prepared.delivery_id] = prepared
-                yield OutgoingCargo(prepared.delivery_id, prepared.octets)
-
-    def _routes(self) -> list[CargoRoute]:
-        """Return the way to each Internet gateway; by the paired one goes what any of them was to get."""
-        paired, *former = self._gateways()
-        hops = {peer: (Hop(UPLINK, peer.node_id),) for peer in former}
-        all_hops = tuple(Hop(UPLINK, peer.node_id) for peer in self._credentials.known_gateways())
-        return [self._route(peer, hops.get(peer, all_hops)) for peer in (paired, *former)]
-
-    def _route(self, peer: InternetGatewayPeer, hops: tuple[Hop, ...]) -> CargoRoute:
-        return CargoRoute(
-            recipient=peer.recipient,
-            peer_id=peer.node_id,
-            hops=hops,
-            sender_certificate=self._credentials.uplink_path(self._clock.now(), peer.node_id).leaf,
-            sender_chain=(),
-            target_size=CARGO_TARGET_INTERNET,
-        )
+        async for prepared in self._freight.cargoes():
+            unacknowledged[prepared.delivery_id] = prepared
+            yield OutgoingCargo(prepared.delivery_id, prepared.octets)
