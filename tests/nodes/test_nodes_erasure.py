@@ -94,6 +94,7 @@ async def node(kind, clock, vault):
             endpoint = await PrivateEndpoint.open(
                 vault=vault, spool=MemorySpool(), clock=clock, client=DirectPoWeb(gateway.node.local)
             )
+            await endpoint.register()
             return endpoint.run(ignore)
     side.node._vault = vault
     return side.node.run()
