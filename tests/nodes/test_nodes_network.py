@@ -13,7 +13,7 @@ from awala.bindings.addressing import Service
 from awala.bindings.errors import UnreachableError
 from awala.nodes import network as module
 from awala.nodes.config import DoorConfig, NetworkConfig, ResolverConfig
-from awala.nodes.network import Network, client_tls, open_network, served_hosts, server_tls, tls_octets
+from awala.nodes.network import Network, client_tls, open_network, server_tls, tls_octets
 from awala.testing import Authority, TcpProxy
 from helpers.network import StaticResolver
 
@@ -146,23 +146,3 @@ async def test_takes_the_first_target_that_accepts():
                 await network.connect_courier("127.0.0.1", away.port)
         finally:
             await network.close()
-
-
-@pytest.mark.rule("8.6")
-def test_a_door_serves_the_names_in_its_certificate(authority, files, tmp_path):
-    assert served_hosts(files) == {"a.test"}
-    assert served_hosts(DoorConfig(listen="127.0.0.1:0")) is None
-
-    certificate, key = authority.issue("*.b.test").write(tmp_path, "wildcard")
-    assert served_hosts(DoorConfig(listen="x:0", tls_cert=certificate, tls_key=key)) is None
-    certificate, key = authority.issue("127.0.0.1").write(tmp_path, "address")
-    assert served_hosts(DoorConfig(listen="x:0", tls_cert=certificate, tls_key=key)) == {"127.0.0.1"}
-
-
-@pytest.mark.parametrize("content", [b"rubbish", None])
-def test_a_certificate_without_a_name_is_a_configuration_error(tmp_path, content):
-    file = tmp_path / "cert.pem"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(ConfigurationError, match="names no host"):
-        served_hosts(DoorConfig(listen="x:0", tls_cert=file))

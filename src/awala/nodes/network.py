@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cryptography import x509
-
 from awala.base.clock import Clock
 from awala.base.errors import ConfigurationError
 from awala.bindings.addressing import AddressError, Dialler, DohResolver, Service, Target, TrustAnchors
@@ -130,25 +128,6 @@ def server_tls(door: DoorConfig, minimum_version: str) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"the TLS certificate {door.tls_cert} cannot be used: {error}") from error
     return context
-
-
-def served_hosts(door: DoorConfig) -> frozenset[str] | None:
-    """Return the names that requests at a door may be for: those in its certificate (rules §8).
-
-    None means any: of a plain door, which may be behind a proxy, and of a certificate with wildcards.
-    """
-    if door.tls_cert is None:
-        return None
-    try:
-        certificate = x509.load_pem_x509_certificate(door.tls_cert.read_bytes())
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, x509.ExtensionNotFound) as error:
-        raise ConfigurationError(f"the TLS certificate {door.tls_cert} names no host: {error}") from error
-    hosts = {
-        *names.get_values_for_type(x509.DNSName),
-        *map(str, names.get_values_for_type(x509.IPAddress)),
-    }
-    return None if any("*" in host for host in hosts) else frozenset(hosts)
 
 
 def tls_octets(door: DoorConfig) -> tuple[bytes, bytes] | None:
