@@ -521,9 +521,9 @@ async def test_a_clock_that_is_trusted_needs_no_confirmation(spool, stopwatch):
     await spool.confirm_time(NOW)
     stopwatch.run(HOUR)
 
-    assert spool.clock_state(NOW + HOUR) == ClockState(jump=None, erase_before=None)
+    assert spool.clock_state(NOW + HOUR) == ClockState(None, None, last_trusted=NOW + HOUR)
     stopwatch.run(48 * HOUR)
-    assert spool.clock_state(NOW + 49 * HOUR) == ClockState(jump=None, erase_before=NOW + HOUR)
+    assert spool.clock_state(NOW + 49 * HOUR) == ClockState(None, NOW + HOUR, last_trusted=NOW + 49 * HOUR)
 
 
 # --- cargo ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from awala.nodes.courier.door import PrivateGatewayDoor
 from awala.nodes.courier.trip import Connect, Trip
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY, lane_totals
+from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import keep_up
 from awala.spool import SqliteSpool
 from awala.spool.model import Totals
@@ -31,6 +32,7 @@ class CourierStatus:
     to_internet_gateways: Totals
     to_private_gateways: Totals
     requests: Totals
+    clock: ClockStatus
 
 
 class Courier:
@@ -46,7 +48,7 @@ class Courier:
 
     async def run(self) -> None:
         """Clean up until cancelled."""
-        await keep_up(self._spool, None, self._clock, UPKEEP_INTERVAL)
+        await keep_up(self._spool, self._clock, UPKEEP_INTERVAL)
 
     async def status(self) -> CourierStatus:
         """Describe what is on board."""
@@ -55,6 +57,7 @@ class Courier:
             to_internet_gateways=lane_totals(totals, TO_INTERNET_GATEWAY),
             to_private_gateways=lane_totals(totals, TO_PRIVATE_GATEWAY),
             requests=lane_totals(totals, REQUESTS),
+            clock=clock_status(self._spool, self._clock.now()),
         )
 
 

@@ -27,7 +27,6 @@ from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
 from awala.nodes.endpoint.peers import Peer
 from awala.nodes.endpoint.sealing import OpenedMessage
-from awala.nodes.erasure import erase_expired
 from awala.nodes.errors import NotInitialisedError
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
@@ -156,7 +155,8 @@ class InternetEndpoint:
             raise Forbidden(str(error)) from error
         except MessageError as error:
             raise MalformedRequest(str(error)) from error
-        await self._inbox.accept(message, parcel, Way.POHTTP)
+        is_known = await self.identity.peers.get(message.sender_id) is not None
+        await self._inbox.accept(message, parcel, Way.POHTTP, proves_time=is_known)
 
     def _judge(self, parcel: Parcel, now: datetime) -> None:
         parcel.validate(now)
@@ -172,8 +172,8 @@ class InternetEndpoint:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
-            group.create_task(erase_expired(self._vault, self._clock))
-            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
+            upkeep = keep_up(self._spool, self._clock, UPKEEP_INTERVAL, keys=self._keys, vault=self._vault)
+            group.create_task(upkeep)
             group.create_task(self._republish())
 
     async def _republish(self) -> None:

@@ -17,7 +17,6 @@ from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
-from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.internet_gateway.courier_door import CourierDoor
@@ -26,6 +25,7 @@ from awala.nodes.internet_gateway.doors import PRIVATE_GATEWAYS, GatewayDoor, In
 from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
 from awala.nodes.loading import loading
+from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
@@ -51,6 +51,7 @@ class InternetGatewayStatus:
     to_internet: Totals
     to_private_gateways: Totals
     cargo: Totals
+    clock: ClockStatus
 
 
 class InternetGateway:
@@ -129,8 +130,8 @@ class InternetGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
-            group.create_task(erase_expired(self._vault, self._clock))
-            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
+            upkeep = keep_up(self._spool, self._clock, UPKEEP_INTERVAL, keys=self._keys, vault=self._vault)
+            group.create_task(upkeep)
             group.create_task(self._renew())
 
     async def _renew(self) -> None:
@@ -156,6 +157,7 @@ class InternetGateway:
             to_internet=lane_totals(totals, INTERNET),
             to_private_gateways=lane_totals(totals, GATEWAY),
             cargo=lane_totals(totals, UNPACK),
+            clock=clock_status(self._spool, self._clock.now()),
         )
 
 

@@ -99,4 +99,5 @@ class Router:
             now=self._clock.now(),
             carriers=carriers,
             owed_to=owed_to,
+            proves_time=True,
         )

@@ -14,7 +14,6 @@ from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
-from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import ENDPOINT, UNPACK, UPLINK, lane_totals
 from awala.nodes.loading import loading
@@ -25,6 +24,7 @@ from awala.nodes.private_gateway.pairing import Connect, Pairing
 from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
 from awala.nodes.quarantine import Quarantine
+from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
@@ -50,6 +50,7 @@ class PrivateGatewayStatus:
     endpoints: int
     outgoing: Totals
     incoming: Totals
+    clock: ClockStatus
 
 
 class PrivateGateway:
@@ -87,7 +88,9 @@ class PrivateGateway:
             on_parcel=incoming.from_cargo,
             on_control={MessageType.CERTIFICATE_ROTATION: incoming.rotation},
         )
-        self.pairing = Pairing(credentials=credentials, sessions=self._sessions, clock=clock, connect=connect)
+        self.pairing = Pairing(
+            credentials=credentials, sessions=self._sessions, spool=spool, clock=clock, connect=connect
+        )
         self.local = LocalService(
             credentials=credentials,
             vault=vault,
@@ -133,8 +136,8 @@ class PrivateGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self.uplink.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
-            group.create_task(erase_expired(self._vault, self._clock))
-            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
+            upkeep = keep_up(self._spool, self._clock, UPKEEP_INTERVAL, keys=self._keys, vault=self._vault)
+            group.create_task(upkeep)
 
     async def status(self) -> PrivateGatewayStatus:
         """Describe the present state."""
@@ -151,6 +154,7 @@ class PrivateGateway:
             endpoints=len(await self._vault.records(ENDPOINTS)),
             outgoing=lane_totals(totals, UPLINK),
             incoming=lane_totals(totals, ENDPOINT),
+            clock=clock_status(self._spool, now),
         )
 
 

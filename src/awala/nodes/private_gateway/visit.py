@@ -154,6 +154,7 @@ class CourierVisit:
             hop=UNPACK_HOP,
             way=Way.COGRPC,
             now=now,
+            proves_time=True,
         )
 
     async def _make_authorization(self, peer: InternetGatewayPeer | None = None) -> bytes:
