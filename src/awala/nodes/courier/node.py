@@ -15,9 +15,9 @@ from awala.nodes.courier.door import PrivateGatewayDoor
 from awala.nodes.courier.trip import Connect, Trip
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY, lane_totals
+from awala.nodes.stores import open_spool
 from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import keep_up
-from awala.spool import SqliteSpool
 from awala.spool.model import Totals
 from awala.spool.port import Spool
 
@@ -64,7 +64,7 @@ class Courier:
 @asynccontextmanager
 async def open_courier(storage: StorageConfig, *, clock: Clock, connect: Connect) -> AsyncIterator[Courier]:
     """Open the store of a courier and put it together."""
-    spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
+    spool = await open_spool(storage)
     try:
         yield Courier(spool=spool, clock=clock, connect=connect)
     finally:

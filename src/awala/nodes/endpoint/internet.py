@@ -12,7 +12,7 @@ from awala.base.clock import Clock
 from awala.base.errors import AwalaError, ConfigurationError
 from awala.bindings.errors import Forbidden, MalformedRequest
 from awala.bindings.pohttp import PoHttpClient
-from awala.crypto import IdentityPrivateKey
+from awala.crypto import ContentCipher, IdentityPrivateKey
 from awala.messages import (
     InvalidMessageError,
     MessageError,
@@ -60,6 +60,7 @@ class InternetEndpoint:
         clock: Clock,
         client: PoHttpClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self.address = address
@@ -77,6 +78,7 @@ class InternetEndpoint:
             outgoing=_hop,
             way=Way.POHTTP,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         quarantine = Quarantine(vault, clock)
         self._keys = KeyUpkeep(self.identity.sessions, spool, unread=APP, quarantine=quarantine)
@@ -108,6 +110,7 @@ class InternetEndpoint:
         clock: Clock,
         client: PoHttpClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> InternetEndpoint:
         """Load the endpoint; raise NotInitialisedError if there is none."""
         key = await vault.identity(IDENTITY_LABEL)
@@ -122,6 +125,7 @@ class InternetEndpoint:
             clock=clock,
             client=client,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         await endpoint.publish()
         return endpoint

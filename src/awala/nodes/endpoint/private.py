@@ -12,7 +12,7 @@ from awala.base.clock import Clock
 from awala.base.errors import AwalaError
 from awala.bindings.errors import ServerError, UnauthenticatedError
 from awala.bindings.poweb import PoWebClient, StreamingMode
-from awala.crypto import IdentityPrivateKey
+from awala.crypto import ContentCipher, IdentityPrivateKey
 from awala.messages import (
     DetachedSignatureType,
     MalformedMessageError,
@@ -82,6 +82,7 @@ class PrivateEndpoint:
         clock: Clock,
         client: PoWebClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self._vault = vault
@@ -103,6 +104,7 @@ class PrivateEndpoint:
             outgoing=lambda _peer: Hop(GATEWAY, key.node_id),
             way=Way.POWEB,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         self._withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         self._grants = Grants(
@@ -139,6 +141,7 @@ class PrivateEndpoint:
         clock: Clock,
         client: PoWebClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> PrivateEndpoint:
         """Load the endpoint from the app's vault, or make it the first time."""
         key = await vault.identity(IDENTITY_LABEL)
@@ -152,6 +155,7 @@ class PrivateEndpoint:
             clock=clock,
             client=client,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         await endpoint._load()
         return endpoint

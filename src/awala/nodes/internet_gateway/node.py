@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
 from awala.bindings.pohttp import PoHttpClient
+from awala.crypto import ContentCipher
 from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
@@ -25,11 +26,11 @@ from awala.nodes.internet_gateway.doors import PRIVATE_GATEWAYS, GatewayDoor, In
 from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
 from awala.nodes.loading import loading
+from awala.nodes.stores import open_spool
 from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
-from awala.spool import SqliteSpool
 from awala.spool.model import Hop, Item, Totals
 from awala.spool.port import Spool
 from awala.vault import SqliteVault, Vault
@@ -67,6 +68,7 @@ class InternetGateway:
         pohttp: PoHttpClient,
         params: PublishedParams,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self.credentials = credentials
@@ -75,7 +77,9 @@ class InternetGateway:
         self._clock = clock
         self._pohttp = pohttp
         self._params = params
-        self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self._sessions = Sessions(
+            vault.session_keys, content_cipher=content_cipher, retention=session_key_retention
+        )
         self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         router = Router(
@@ -169,7 +173,11 @@ async def load_params(credentials: Credentials, sessions: Sessions, now: datetim
 
 @asynccontextmanager
 async def open_internet_gateway(
-    storage: StorageConfig, *, clock: Clock, pohttp: PoHttpClient
+    storage: StorageConfig,
+    *,
+    clock: Clock,
+    pohttp: PoHttpClient,
+    content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
 ) -> AsyncIterator[InternetGateway]:
     """Open the stores of an Internet gateway and put it together; raises NotInitialisedError."""
     vault = await SqliteVault.open(storage.directory / "vault")
@@ -177,7 +185,7 @@ async def open_internet_gateway(
         with loading(storage.directory):
             credentials = await Credentials.load(vault, clock)
             params = await load_params(credentials, Sessions(vault.session_keys), clock.now())
-        spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
+        spool = await open_spool(storage)
         try:
             yield InternetGateway(
                 credentials=credentials,
@@ -187,6 +195,7 @@ async def open_internet_gateway(
                 pohttp=pohttp,
                 params=params,
                 session_key_retention=storage.session_key_retention,
+                content_cipher=content_cipher,
             )
         finally:
             await spool.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
+from awala.crypto import ContentCipher
 from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
@@ -24,11 +25,11 @@ from awala.nodes.private_gateway.pairing import Connect, Pairing
 from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
 from awala.nodes.quarantine import Quarantine
+from awala.nodes.stores import open_spool
 from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
-from awala.spool import SqliteSpool
 from awala.spool.model import Hop, Totals
 from awala.spool.port import Spool
 from awala.vault import SqliteVault, Vault
@@ -66,13 +67,16 @@ class PrivateGateway:
         connect: Connect,
         connect_courier: ConnectCourier,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self.credentials = credentials
         self._vault = vault
         self._spool = spool
         self._clock = clock
-        self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self._sessions = Sessions(
+            vault.session_keys, content_cipher=content_cipher, retention=session_key_retention
+        )
         self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         incoming = Incoming(
@@ -165,13 +169,14 @@ async def open_private_gateway(
     clock: Clock,
     connect: Connect,
     connect_courier: ConnectCourier,
+    content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
 ) -> AsyncIterator[PrivateGateway]:
     """Open the stores of a private gateway and put it together; raises NotInitialisedError."""
     vault = await SqliteVault.open(storage.directory / "vault")
     try:
         with loading(storage.directory):
             credentials = await Credentials.load(vault, clock)
-        spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
+        spool = await open_spool(storage)
         try:
             yield PrivateGateway(
                 credentials=credentials,
@@ -181,6 +186,7 @@ async def open_private_gateway(
                 connect=connect,
                 connect_courier=connect_courier,
                 session_key_retention=storage.session_key_retention,
+                content_cipher=content_cipher,
             )
         finally:
             await spool.close()
