@@ -138,6 +138,8 @@ def test_a_home_directory_may_be_written_with_a_tilde(file, monkeypatch):
             r"gateway.toml: \[poweb\] listen: must be HOST:PORT, not 'nowhere'",
         ),
         ("[poweb]\nlisten = 13276\n", r"gateway.toml: \[poweb\] listen: .*string"),
+        ('[storage]\nmailbox_quota = "much"\n', r"\[storage\] mailbox_quota: must be a number of octets"),
+        ("[storage]\npair_quota = 0\n", r"\[storage\] pair_quota: .*greater than 0"),
         ('[storage]\nquota = "lots"\n', r"\[storage\] quota: must be a number of octets"),
         ("[storage]\nquota = 0\n", r"\[storage\] quota: .*greater than 0"),
         ('[storage]\nsession_key_retention = "soon"\n', r"\] session_key_retention: must be a time such as"),

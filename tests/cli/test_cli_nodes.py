@@ -303,6 +303,7 @@ FACTS = {
         "endpoints",
         "outgoing",
         "incoming",
+        "clock",
     },
     "internet-gateway": {
         "node_id",
@@ -312,8 +313,9 @@ FACTS = {
         "to_internet",
         "to_private_gateways",
         "cargo",
+        "clock",
     },
-    "courier": {"to_internet_gateways", "to_private_gateways", "requests"},
+    "courier": {"to_internet_gateways", "to_private_gateways", "requests", "clock"},
 }
 
 

@@ -114,7 +114,9 @@ class Year:
     def __init__(self) -> None:
         self.clock = CoarseClock()
         self.couriers_clients: dict[str, DirectCogRpc] = {}
-        self.courier = Courier(spool=MemorySpool(), clock=self.clock, connect=self._connect)
+        self.courier = Courier(
+            spool=MemorySpool(monotonic=self.clock.monotonic), clock=self.clock, connect=self._connect
+        )
         self.recorders = {"courier": Recorder(self.courier.events)}
         self.expected: dict[str, list[bytes]] = {ENDPOINT.node_id: [], OTHER_ENDPOINT.node_id: []}
         self.published: set[bytes] = set()
@@ -130,7 +132,10 @@ class Year:
         await InternetEndpoint.create(self.pong_vault, PONG)
         pohttp = PoHttp()
         self.pong = await InternetEndpoint.open(
-            vault=self.pong_vault, spool=MemorySpool(), clock=self.clock, client=pohttp
+            vault=self.pong_vault,
+            spool=MemorySpool(monotonic=self.clock.monotonic),
+            clock=self.clock,
+            client=pohttp,
         )
         self.recorders["pong"] = Recorder(self.pong.events)
         here = await self._device("here", await internet_side(self.clock), ENDPOINT)
@@ -151,7 +156,10 @@ class Year:
         vault = MemoryVault()
         await vault.save_identity(IDENTITY_LABEL, app_key)
         app = await PrivateEndpoint.open(
-            vault=vault, spool=MemorySpool(), clock=self.clock, client=DirectPoWeb(gateway.node.local)
+            vault=vault,
+            spool=MemorySpool(monotonic=self.clock.monotonic),
+            clock=self.clock,
+            client=DirectPoWeb(gateway.node.local),
         )
         await app.register()
         address = internet.node.credentials.address

@@ -296,7 +296,7 @@ class TestTrip:
         await internet.node.internet_door.deliver(authorised_parcel(gateway)[1])
         await courier.handout(await gateway.node.freight.authorization())
 
-        async def refuse(_octets):
+        async def refuse(_octets, **_):
             raise InvalidMessageError("not for anybody")
 
         monkeypatch.setattr(courier.node.trip._hold, "load", refuse)

@@ -20,7 +20,18 @@ from awala.spool import Hop, MemorySpool
 from awala.testing import FakeClock
 from awala.vault import MemoryVault
 from helpers.faults import ANY, Faulty
-from helpers.nodes import DAY, ENDPOINT, NOW, PEER, PoHttp, internet_side, private_side, running, to_internet
+from helpers.nodes import (
+    DAY,
+    ENDPOINT,
+    HOUR,
+    NOW,
+    PEER,
+    PoHttp,
+    internet_side,
+    private_side,
+    running,
+    to_internet,
+)
 from helpers.spool_items import arrival
 
 PONG = "pong.demo.test"
@@ -35,8 +46,8 @@ def clock():
 
 
 @pytest.fixture
-def spool():
-    return MemorySpool()
+def spool(clock):
+    return MemorySpool(monotonic=clock.monotonic)
 
 
 @pytest.fixture
@@ -49,6 +60,12 @@ async def vault():
 
 async def opened(vault, spool, clock):
     return await InternetEndpoint.open(vault=vault, spool=spool, clock=clock, client=PoHttp())
+
+
+async def erased(spool, clock):
+    """Let a running node erase what has ended by now: a peer confirms the time, and two days pass."""
+    await spool.confirm_time(clock.now())
+    await clock.advance((2 * DAY + HOUR).total_seconds())
 
 
 async def message_for(pong, content):
@@ -79,7 +96,7 @@ async def test_a_parcel_in_quarantine_can_be_opened_when_the_time_of_its_key_is_
     clock.jump(OVER)
     again = await opened(vault, spool, clock)  # as after a restart
     async with running(again.run(unwanted)):
-        await clock.advance(1)
+        await erased(spool, clock)
 
     parcel = Parcel.parse(bytes.fromhex(json.loads(record)["parcel"]))
     assert (await again.identity.open(parcel)).content == b"kept"
@@ -98,7 +115,7 @@ async def test_the_key_goes_when_the_parcel_has_left_the_quarantine(vault, spool
     clock.jump(OVER)
     again = await opened(vault, spool, clock)
     async with running(again.run(unwanted)):
-        await clock.advance(1)
+        await erased(spool, clock)
 
     with pytest.raises(UnknownSessionKeyError):
         await again.identity.open(Parcel.parse(octets))
@@ -154,17 +171,17 @@ async def test_a_message_that_waits_unread_can_be_opened_whatever_the_retention(
 @pytest.mark.parametrize("rests", [True, False])
 @pytest.mark.parametrize("kind", [internet_side, private_side])
 async def test_cargo_that_waits_to_be_unpacked_keeps_the_keys_of_its_time(kind, rests, clock):
-    spool = Faulty(MemorySpool())
+    spool = Faulty(MemorySpool(monotonic=clock.monotonic))
     side = await kind(clock=clock, spool=spool)
     own_id = side.node.credentials.node_id
     key = await side.sessions.hand_out(own_id=own_id, peer_id="peer", now=NOW, until=NOW)
     if rests:
         await spool.accept([arrival("cargo", hop=UNPACK_HOP, expiry=LONG)], now=NOW)
-    spool.arm(("body", range(1, 100)))  # so that it cannot be unpacked
+    spool.arm(("body", range(1, 10_000)))  # so that it cannot be unpacked
 
     clock.jump(NOW + 181 * DAY)
     async with running(side.node.run()):
-        await clock.advance(1)
+        await erased(spool, clock)
 
     kept = await side.vault.session_keys.own_key(own_id=own_id, key_id=key.key_id)
     assert (kept is not None) is rests

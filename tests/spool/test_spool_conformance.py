@@ -141,6 +141,23 @@ async def test_a_queued_message_is_replaced_by_a_newer_one_alone(spool, second, 
 
 
 @pytest.mark.rule("4.2")
+@pytest.mark.parametrize("size", [1, LARGE])
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_same_octets_replace_nothing_whatever_their_date(spool, size, together):
+    first = arrival(body=b"1" * size)
+    second = arrival(body=b"1" * size, created=-HOUR + SECOND)
+
+    if together:
+        assert await take(spool, first, second) == [STORED, DUPLICATE]
+    else:
+        assert await take(spool, first) == [STORED]
+        assert await take(spool, second) == [DUPLICATE]
+
+    (item,) = await snapshot(spool)
+    assert (item.version, await spool.body(item)) == (1, first.body)
+
+
+@pytest.mark.rule("4.2")
 @pytest.mark.parametrize(
     ("field", "value"), [("sender", "0x"), ("recipient", "0x"), ("message_id", "x"), ("kind", Kind.CCA)]
 )
@@ -521,9 +538,9 @@ async def test_a_clock_that_is_trusted_needs_no_confirmation(spool, stopwatch):
     await spool.confirm_time(NOW)
     stopwatch.run(HOUR)
 
-    assert spool.clock_state(NOW + HOUR) == ClockState(jump=None, erase_before=None)
+    assert spool.clock_state(NOW + HOUR) == ClockState(None, None, last_trusted=NOW + HOUR)
     stopwatch.run(48 * HOUR)
-    assert spool.clock_state(NOW + 49 * HOUR) == ClockState(jump=None, erase_before=NOW + HOUR)
+    assert spool.clock_state(NOW + 49 * HOUR) == ClockState(None, NOW + HOUR, last_trusted=NOW + 49 * HOUR)
 
 
 # --- cargo ---------------------------------------------------------------------------------------------
@@ -719,6 +736,20 @@ async def test_says_when_something_will_be_due(spool):
     assert await spool.next_due("gateway", now=NOW) == NOW + 30 * MINUTE
     await spool.release([other], now=NOW)
     assert await spool.next_due("gateway", now=NOW) is None
+
+
+async def test_what_is_leased_is_due_when_its_lease_ends_though_the_clock_went_back(spool):
+    await take(spool, arrival("m1"), arrival("m2"), arrival("m3", created=-2 * HOUR))
+    first, second, third = await lease(spool, duration=20 * MINUTE)
+    await spool.retry_at(second, NOW + 5 * MINUTE)
+    await spool.return_lease([third])
+    earlier = NOW - 24 * HOUR
+
+    assert await spool.next_due("gateway", now=earlier) == third.created
+    await spool.release([third, second], now=earlier)
+    assert await spool.next_due("gateway", now=earlier) == NOW + 20 * MINUTE
+    await spool.return_lease([first])
+    assert await spool.next_due("gateway", now=earlier) == first.created
 
 
 async def test_what_expires_before_it_is_due_never_is(spool):

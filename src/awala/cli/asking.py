@@ -68,7 +68,7 @@ def _fact(value: object) -> str:
     if isinstance(value, Mapping):
         if set(value) == AMOUNT:
             return f"{value['items']} ({value['octets']} octets)"
-        return ", ".join(f"{key} {item}" for key, item in value.items())
+        return ", ".join(f"{key.replace('_', ' ')} {_fact(item)}" for key, item in value.items())
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):

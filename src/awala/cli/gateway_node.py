@@ -15,11 +15,11 @@ from awala.cli.configuration import load
 from awala.cli.control import Answer, ControlError, Handler, argument
 from awala.cli.member_handlers import member_handlers
 from awala.cli.node_commands import read_settings, require_data, write_initial
-from awala.cli.node_settings import door_config, network_config, storage_config
+from awala.cli.node_settings import door_config, encryption_config, network_config, storage_config
 from awala.cli.options import GATEWAY_LISTEN, Common
 from awala.cli.places import Places
 from awala.cli.running import Running, owned_directory, run_node
-from awala.cli.settings import Door, HostPort, Settings
+from awala.cli.settings import Door, Encryption, HostPort, Settings
 from awala.messages import NodeConnectionParams, normalise_address
 from awala.nodes.private_gateway.node import PrivateGateway
 from awala.nodes.private_gateway.root import (
@@ -54,6 +54,7 @@ class VisitFailedError(AwalaError):
 class GatewaySettings(Settings):
     """The settings of a private gateway."""
 
+    encryption: Encryption = Encryption()
     poweb: GatewayDoor = GatewayDoor()
 
 
@@ -76,6 +77,7 @@ async def _serve(running: Running, settings: GatewaySettings, where: Places) -> 
     config = PrivateGatewayConfig(
         storage=storage_config(settings.storage, where.data),
         network=network_config(settings.resolver, settings.tls),
+        encryption=encryption_config(settings.encryption),
         poweb=door_config(settings.poweb, "poweb"),
     )
     async with run_private_gateway(config) as gateway:

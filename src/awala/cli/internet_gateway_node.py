@@ -13,11 +13,11 @@ from awala.cli.configuration import load
 from awala.cli.control import Answer
 from awala.cli.member_handlers import member_handlers
 from awala.cli.node_commands import read_settings, require_data, write_initial
-from awala.cli.node_settings import door_config, network_config, storage_config
+from awala.cli.node_settings import door_config, encryption_config, network_config, storage_config
 from awala.cli.options import Common
 from awala.cli.places import Places
 from awala.cli.running import Running, owned_directory, run_node
-from awala.cli.settings import Door, HostPort, Settings
+from awala.cli.settings import Door, Encryption, HostPort, Settings, Size, Storage
 from awala.messages import NodeConnectionParams, is_internet_address, normalise_address
 from awala.nodes.internet_gateway.root import (
     InternetGatewayConfig,
@@ -48,9 +48,21 @@ class CogRpcDoor(Door):
     """HOST:PORT to listen on; port 0 takes any free one."""
 
 
+class SharedStorage(Storage):
+    """Where keys and messages are kept."""
+
+    mailbox_quota: Size | None = 1 << 30
+    """Most that may wait in one mailbox, as above. None means no limit."""
+
+    pair_quota: Size | None = 256 << 20
+    """Most that one sender may have waiting for one recipient, as above. None means no limit."""
+
+
 class InternetGatewaySettings(Settings):
     """The settings of an Internet gateway."""
 
+    storage: SharedStorage = SharedStorage()
+    encryption: Encryption = Encryption()
     poweb: PoWebDoor = PoWebDoor()
     pohttp: PoHttpDoor = PoHttpDoor()
     cogrpc: CogRpcDoor = CogRpcDoor()
@@ -94,6 +106,7 @@ async def _serve(running: Running, settings: InternetGatewaySettings, where: Pla
     config = InternetGatewayConfig(
         storage=storage_config(settings.storage, where.data),
         network=network_config(settings.resolver, settings.tls),
+        encryption=encryption_config(settings.encryption),
         poweb=door_config(settings.poweb, "poweb"),
         pohttp=door_config(settings.pohttp, "pohttp"),
         cogrpc=door_config(settings.cogrpc, "cogrpc"),

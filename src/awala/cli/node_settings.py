@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from awala.base.errors import ConfigurationError
 from awala.bindings.addressing import Validation
-from awala.cli.settings import Door, Resolver, Storage, Tls
-from awala.nodes.config import DoorConfig, NetworkConfig, ResolverConfig, StorageConfig
+from awala.cli.settings import Door, Encryption, Resolver, Storage, Tls
+from awala.crypto import ContentCipher
+from awala.nodes.config import DoorConfig, EncryptionConfig, NetworkConfig, ResolverConfig, StorageConfig
 
 
 def door_config(door: Door, section: str) -> DoorConfig:
@@ -47,6 +48,11 @@ def network_config(resolver: Resolver, tls: Tls) -> NetworkConfig:
     )
 
 
+def encryption_config(encryption: Encryption) -> EncryptionConfig:
+    """Return how a node encrypts what it sends."""
+    return EncryptionConfig(content_cipher=ContentCipher(encryption.content_cipher.upper()))
+
+
 def storage_config(storage: Storage, data_dir: Path) -> StorageConfig:
     """Return where a node keeps its messages: SQLite, in the data directory unless a URL names another."""
     if storage.objects is not None:
@@ -63,5 +69,9 @@ def storage_config(storage: Storage, data_dir: Path) -> StorageConfig:
 
 def _storage_config(directory: Path, storage: Storage) -> StorageConfig:
     return StorageConfig(
-        directory=directory, quota=storage.quota, session_key_retention=storage.session_key_retention
+        directory=directory,
+        quota=storage.quota,
+        mailbox_quota=storage.mailbox_quota,
+        pair_quota=storage.pair_quota,
+        session_key_retention=storage.session_key_retention,
     )

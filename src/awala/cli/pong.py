@@ -10,11 +10,11 @@ import click
 from awala.base.errors import ConfigurationError
 from awala.base.files import write_private
 from awala.cli.node_commands import read_settings
-from awala.cli.node_settings import door_config, network_config, storage_config
+from awala.cli.node_settings import door_config, encryption_config, network_config, storage_config
 from awala.cli.options import Common, common_options
 from awala.cli.places import NodeKind, Places, places
 from awala.cli.running import Running, run_node
-from awala.cli.settings import Door, HostPort, Section, Settings
+from awala.cli.settings import Door, Encryption, HostPort, Section, Settings
 from awala.messages import is_internet_address, normalise_address
 
 PARAMS_FILE = "connection-params.der"
@@ -39,6 +39,7 @@ class PongSettings(Settings):
     """The settings of Pong."""
 
     endpoint: EndpointSection = EndpointSection()
+    encryption: Encryption = Encryption()
     pohttp: PoHttpDoor = PoHttpDoor()
 
 
@@ -76,6 +77,7 @@ async def _serve(running: Running, settings: PongSettings, where: Places) -> Non
         storage=storage,
         pohttp=door_config(settings.pohttp, "pohttp"),
         network=network_config(settings.resolver, settings.tls),
+        encryption=encryption_config(settings.encryption),
     )
     async with InternetService.run(config, answer_pings) as service:
         if service.node.address != address:

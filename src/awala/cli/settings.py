@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from awala.base.errors import ConfigurationError
 from awala.bindings.host_port import split_address
 from awala.cli.options import GATEWAY_LISTEN
+from awala.crypto import ContentCipher
 
 DEFAULT_DOH_URL = "https://cloudflare-dns.com/dns-query"
 SIZE = re.compile(r"(?P<number>[0-9]+)\s*(?P<unit>|[KMGT]i?B?|B)", re.IGNORECASE)
@@ -65,6 +66,13 @@ def _retention(time: timedelta) -> timedelta:
     return time
 
 
+def _cipher(text: str) -> str:
+    known = [cipher.value.lower() for cipher in ContentCipher]
+    if text.lower() not in known:
+        raise ValueError(f"must be one of {', '.join(known)}, not {text!r}")
+    return text.lower()
+
+
 def _path(value: object) -> object:
     return str(Path(value).expanduser()) if isinstance(value, str) and value else value
 
@@ -73,6 +81,7 @@ HostPort = Annotated[str, AfterValidator(_host_port)]
 Network = Annotated[str, AfterValidator(_network)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Retention = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_retention)]
+Cipher = Annotated[str, AfterValidator(_cipher)]
 File = Annotated[Path, BeforeValidator(_path)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -134,9 +143,23 @@ class Storage(Section):
     quota: Size | None = None
     """Most that messages may take, in octets or as a size such as "2 GiB". None means no limit."""
 
+    mailbox_quota: Size | None = None
+    """Most that may wait in one mailbox, as above. None means no limit."""
+
+    pair_quota: Size | None = None
+    """Most that one sender may have waiting for one recipient, as above. None means no limit."""
+
     session_key_retention: Retention | None = None
     """How long session keys are kept once there are later ones, from "1 day" to "180 days": less prefers
     secrecy to late mail. None means for as long as a message may be on its way."""
+
+
+class Encryption(Section):
+    """How messages are encrypted; whatever is set here, all ciphers are read."""
+
+    content_cipher: Cipher = ContentCipher.AES_128_CBC.value.lower()
+    """Cipher for contents: aes-128-cbc, aes-192-cbc, aes-256-cbc, or the same with gcm, which deployed
+    JavaScript software cannot read."""
 
 
 class Gateway(Section):

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from awala.bindings.addressing import Validation
+from awala.crypto import ContentCipher
 
 CLOUDFLARE_DOH = "https://cloudflare-dns.com/dns-query"
 """The resolver that is asked unless another one is configured."""
@@ -42,12 +43,26 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionConfig:
+    """How a node encrypts what it sends."""
+
+    content_cipher: ContentCipher = ContentCipher.AES_128_CBC
+    """The cipher for contents (rules §1); deployed JavaScript software cannot read AES-GCM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageConfig:
     """Where a node keeps what it must not lose."""
 
     directory: Path
     quota: int | None = None
     """Octets that the spool may hold; None leaves it to the disk."""
+
+    mailbox_quota: int | None = None
+    """Octets that may wait in one mailbox; None sets no limit (rules §11, decision 44)."""
+
+    pair_quota: int | None = None
+    """Octets that one sender may have waiting for one recipient; None sets no limit (as above)."""
 
     session_key_retention: timedelta | None = None
     """How long a session key is kept after the peer has a later one, a day at least (rules §7).

@@ -9,6 +9,7 @@ from datetime import datetime
 from awala.base.errors import StorageFullError
 from awala.messages import RamfMessage
 from awala.nodes.events import Action, EventHub, HopEvent, Way
+from awala.nodes.trusted_time import confirm_by
 from awala.pki import Certificate
 from awala.spool.model import Arrival, Carrier, Debt, Hop, Identity, Kind, Outcome, Priority
 from awala.spool.port import Spool
@@ -44,10 +45,12 @@ async def take_over(
     carriers: Carrier = Carrier.ANY,
     priority: Priority = Priority.BULK,
     owed_to: str | None = None,
+    proves_time: bool = False,
 ) -> Outcome:
     """Put a message into the spool; raise StorageFullError if there is no room.
 
-    When this returns, the message may be acknowledged.
+    When this returns, the message may be acknowledged. One that ``proves_time`` was made by an authorised
+    peer with a clock of its own: if it is new and was made just now, our clock is right (decision 44).
     """
     arrival = Arrival(
         identity=identify(message, kind),
@@ -63,6 +66,8 @@ async def take_over(
     if outcome is Outcome.FULL:
         raise StorageFullError("the spool is full")
     events.emit(HopEvent(now, _ACTIONS[outcome], kind.value, message.message_id, way, len(octets)))
+    if proves_time and outcome is not Outcome.DUPLICATE:
+        await confirm_by(spool, message.creation_date, now)
     return outcome
 
 

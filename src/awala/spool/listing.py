@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -136,7 +137,11 @@ def next_due(
     """Return ``now`` if an item of the lane is due that is not in ``held``, else when one will be."""
     if hops(connection, lane=lane, now=now, held=held):
         return now
-    values = {"lane": lane, "now": now}
+    values = {
+        "lane": lane,
+        "now": now,
+        "held": json.dumps([key for at_hop in held.values() for key, _ in at_hop]),
+    }
     times = (connection.execute(statement, values).fetchone()[0] for statement in sql.NEXT_DUE)
     return min((time for time in times if time is not None), default=None)
 

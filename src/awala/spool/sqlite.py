@@ -153,9 +153,10 @@ class SqliteSpool:
         prepared: list[Prepared] = []
         try:
             for arrival in batch:
-                is_small = len(arrival.body) <= SMALL_ITEM
                 each = Prepared(arrival, identity_digest(arrival.identity))
-                prepared.append(each if is_small else await self._prepare_large(each, at))
+                if len(arrival.body) > SMALL_ITEM:
+                    each = _same_as_before(each, prepared) or await self._prepare_large(each, at)
+                prepared.append(each)
         except BaseException:
             self._files.discard(_files_of(prepared))
             raise
@@ -481,6 +482,14 @@ class SqliteSpool:
 
     async def _save_clock(self) -> None:
         await self._database.write(partial(listing.save_clock, record=self._timekeeper.record))
+
+
+def _same_as_before(bare: Prepared, earlier: Sequence[Prepared]) -> Prepared | None:
+    """Return a large arrival marked as the same as one of its batch, whose file it needs no second time."""
+    for each in reversed(earlier):
+        if each.file and each.identity == bare.identity and each.arrival.body == bare.arrival.body:
+            return replace(bare, same_as=each.file)
+    return None
 
 
 def _files_of(prepared: Sequence[Prepared]) -> list[str]:

@@ -108,12 +108,13 @@ UNION ALL
 SELECT key, version FROM {_WAITING}
 LIMIT :limit
 """
+_IS_LATER = "expiry > due AND key NOT IN (SELECT value FROM json_each(:held))"
 _FIRST_DUE = (
-    f"SELECT due FROM {_WAITING_OF_HOP} AND due > :now AND expiry > due ORDER BY due LIMIT 1",
-    f"SELECT due FROM {_AGAIN_OF_HOP} AND due > :now AND expiry > due ORDER BY due LIMIT 1",
+    f"SELECT due FROM {_WAITING_OF_HOP} AND due > :now AND {_IS_LATER} ORDER BY due LIMIT 1",
+    f"SELECT due FROM {_AGAIN_OF_HOP} AND due > :now AND {_IS_LATER} ORDER BY due LIMIT 1",
     # After the clock went back, more is ahead. What was never tried is due when it was created.
     *(
-        f"SELECT due FROM {_ONLINE_OF_HOP} AND rank = {rank} AND created > :now AND expiry > due"
+        f"SELECT due FROM {_ONLINE_OF_HOP} AND rank = {rank} AND created > :now AND {_IS_LATER}"
         " ORDER BY created LIMIT 1"
         for rank in _RANKS
     ),

@@ -53,6 +53,8 @@ class ClockState:
     being erased until `Spool.confirm_time`; None while the clock is trusted."""
     erase_before: datetime | None
     """What expired then or earlier may be erased; None if nothing may."""
+    last_trusted: datetime | None
+    """The latest time that was trusted, by this clock."""
 
     @property
     def trusted(self) -> bool:
@@ -82,7 +84,8 @@ class Timekeeper:
         jump = self._jump(now)
         if jump is None:
             self._trust(now, max(now, self._record.high_water or now))
-        return ClockState(jump, self._erase_before(now) if jump is None else None)
+        before = self._erase_before(now) if jump is None else None
+        return ClockState(jump, before, self._record.high_water)
 
     def confirm(self, now: datetime) -> bool:
         """Trust the clock: a peer agrees with it. Say whether it was not trusted before."""

@@ -33,10 +33,11 @@ class CargoHold:
         self._clock = clock
         self._events = events
 
-    async def load(self, octets: bytes, way: Way = Way.COGRPC) -> Outcome:
+    async def load(self, octets: bytes, way: Way = Way.COGRPC, *, proves_time: bool = False) -> Outcome:
         """Take a cargo, for an Internet gateway if it has an address, else for a private gateway.
 
-        Only its dates and its signature can be judged here. Raises MessageError, StorageFullError.
+        Only its dates and its signature can be judged here. One from an Internet gateway ``proves_time``,
+        since that made it for this very collection. Raises MessageError, StorageFullError.
         """
         now = self._clock.now()
         cargo = Cargo.parse(octets)
@@ -51,6 +52,7 @@ class CargoHold:
             way=way,
             now=now,
             carriers=Carrier.CARGO,
+            proves_time=proves_time,
         )
 
     async def keep_request(self, octets: bytes, way: Way = Way.COGRPC) -> str:

@@ -16,8 +16,9 @@ from awala.nodes.courier.removable import CourierMedia
 from awala.nodes.courier.trip import Connect, Trip
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY, lane_totals
+from awala.nodes.stores import open_spool
+from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import keep_up
-from awala.spool import SqliteSpool
 from awala.spool.model import Totals
 from awala.spool.port import Spool
 
@@ -32,6 +33,7 @@ class CourierStatus:
     to_internet_gateways: Totals
     to_private_gateways: Totals
     requests: Totals
+    clock: ClockStatus
 
 
 class Courier:
@@ -48,7 +50,7 @@ class Courier:
 
     async def run(self) -> None:
         """Clean up until cancelled."""
-        await keep_up(self._spool, None, self._clock, UPKEEP_INTERVAL)
+        await keep_up(self._spool, self._clock, UPKEEP_INTERVAL)
 
     async def status(self) -> CourierStatus:
         """Describe what is on board."""
@@ -57,13 +59,14 @@ class Courier:
             to_internet_gateways=lane_totals(totals, TO_INTERNET_GATEWAY),
             to_private_gateways=lane_totals(totals, TO_PRIVATE_GATEWAY),
             requests=lane_totals(totals, REQUESTS),
+            clock=clock_status(self._spool, self._clock.now()),
         )
 
 
 @asynccontextmanager
 async def open_courier(storage: StorageConfig, *, clock: Clock, connect: Connect) -> AsyncIterator[Courier]:
     """Open the store of a courier and put it together."""
-    spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
+    spool = await open_spool(storage)
     try:
         yield Courier(spool=spool, clock=clock, connect=connect)
     finally:

@@ -148,7 +148,7 @@ class Trip:
 
     async def _load(self, octets: bytes) -> None:
         try:
-            await self._hold.load(octets)
+            await self._hold.load(octets, proves_time=True)
         except MessageError as error:
             now = self._clock.now()
             drop(self._events, Kind.CARGO, "", way=Way.COGRPC, now=now, size=len(octets), reason=str(error))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
-from awala.crypto import IdentityPrivateKey
+from awala.crypto import ContentCipher, IdentityPrivateKey
 from awala.messages import (
     MessageError,
     NodeConnectionParams,
@@ -80,10 +80,13 @@ class EndpointIdentity:
         way: Way,
         message_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.key = key
         self.peers = PeerBook(vault, key.node_id)
-        self.sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self.sessions = Sessions(
+            vault.session_keys, content_cipher=content_cipher, retention=session_key_retention
+        )
         self.authorizations = Authorizations(key=key, vault=vault, sessions=self.sessions)
         self._sealer = Sealer(key=key, sessions=self.sessions, authorizations=self.authorizations)
         self._spool = spool

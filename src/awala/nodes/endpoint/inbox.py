@@ -76,7 +76,7 @@ class Inbox:
         self._events = events
         self._backoff = backoff or Backoff(first=LOCAL_WAIT)
 
-    async def accept(self, parcel: Parcel, octets: bytes, way: Way) -> Outcome:
+    async def accept(self, parcel: Parcel, octets: bytes, way: Way, *, proves_time: bool = False) -> Outcome:
         """Take a parcel over; it may be acknowledged when this returns. Raises StorageFullError."""
         return await take_over(
             self._spool,
@@ -88,6 +88,7 @@ class Inbox:
             way=way,
             now=self._clock.now(),
             carriers=Carrier.ONLINE,
+            proves_time=proves_time,
         )
 
     async def run(self, open_parcel: Open, handle: Handle) -> None:

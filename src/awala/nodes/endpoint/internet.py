@@ -12,7 +12,7 @@ from awala.base.clock import Clock
 from awala.base.errors import AwalaError, ConfigurationError
 from awala.bindings.errors import Forbidden, MalformedRequest
 from awala.bindings.pohttp import PoHttpClient
-from awala.crypto import IdentityPrivateKey
+from awala.crypto import ContentCipher, IdentityPrivateKey
 from awala.messages import (
     InvalidMessageError,
     MessageError,
@@ -27,7 +27,6 @@ from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
 from awala.nodes.endpoint.peers import Peer
 from awala.nodes.endpoint.sealing import OpenedMessage
-from awala.nodes.erasure import erase_expired
 from awala.nodes.errors import NotInitialisedError
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
@@ -61,6 +60,7 @@ class InternetEndpoint:
         clock: Clock,
         client: PoHttpClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self.address = address
@@ -78,6 +78,7 @@ class InternetEndpoint:
             outgoing=_hop,
             way=Way.POHTTP,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         quarantine = Quarantine(vault, clock)
         self._keys = KeyUpkeep(self.identity.sessions, spool, unread=APP, quarantine=quarantine)
@@ -109,6 +110,7 @@ class InternetEndpoint:
         clock: Clock,
         client: PoHttpClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> InternetEndpoint:
         """Load the endpoint; raise NotInitialisedError if there is none."""
         key = await vault.identity(IDENTITY_LABEL)
@@ -123,6 +125,7 @@ class InternetEndpoint:
             clock=clock,
             client=client,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         await endpoint.publish()
         return endpoint
@@ -156,7 +159,8 @@ class InternetEndpoint:
             raise Forbidden(str(error)) from error
         except MessageError as error:
             raise MalformedRequest(str(error)) from error
-        await self._inbox.accept(message, parcel, Way.POHTTP)
+        is_known = await self.identity.peers.get(message.sender_id) is not None
+        await self._inbox.accept(message, parcel, Way.POHTTP, proves_time=is_known)
 
     def _judge(self, parcel: Parcel, now: datetime) -> None:
         parcel.validate(now)
@@ -172,8 +176,8 @@ class InternetEndpoint:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
-            group.create_task(erase_expired(self._vault, self._clock))
-            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
+            upkeep = keep_up(self._spool, self._clock, UPKEEP_INTERVAL, keys=self._keys, vault=self._vault)
+            group.create_task(upkeep)
             group.create_task(self._republish())
 
     async def _republish(self) -> None:

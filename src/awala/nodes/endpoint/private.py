@@ -12,7 +12,7 @@ from awala.base.clock import Clock
 from awala.base.errors import AwalaError
 from awala.bindings.errors import ServerError, UnauthenticatedError
 from awala.bindings.poweb import PoWebClient, StreamingMode
-from awala.crypto import IdentityPrivateKey
+from awala.crypto import ContentCipher, IdentityPrivateKey
 from awala.messages import (
     DetachedSignatureType,
     MalformedMessageError,
@@ -29,9 +29,8 @@ from awala.nodes.endpoint.errors import GatewayMismatchError, InvalidAuthorizati
 from awala.nodes.endpoint.grants import Grants
 from awala.nodes.endpoint.identity import EndpointIdentity
 from awala.nodes.endpoint.inbox import Attempt, Inbox
-from awala.nodes.endpoint.peers import Peer
+from awala.nodes.endpoint.peers import Peer, PeerKind
 from awala.nodes.endpoint.sealing import OpenedMessage
-from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.held_paths import HeldPaths, began_last
@@ -83,6 +82,7 @@ class PrivateEndpoint:
         clock: Clock,
         client: PoWebClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self._vault = vault
@@ -104,6 +104,7 @@ class PrivateEndpoint:
             outgoing=lambda _peer: Hop(GATEWAY, key.node_id),
             way=Way.POWEB,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         self._withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         self._grants = Grants(
@@ -140,6 +141,7 @@ class PrivateEndpoint:
         clock: Clock,
         client: PoWebClient,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> PrivateEndpoint:
         """Load the endpoint from the app's vault, or make it the first time."""
         key = await vault.identity(IDENTITY_LABEL)
@@ -153,6 +155,7 @@ class PrivateEndpoint:
             clock=clock,
             client=client,
             session_key_retention=session_key_retention,
+            content_cipher=content_cipher,
         )
         await endpoint._load()
         return endpoint
@@ -224,8 +227,8 @@ class PrivateEndpoint:
             group.create_task(self._renewal.run())
             group.create_task(supervised(self._grants.run, self._clock))
             group.create_task(supervised(lambda: self._inbox.run(self._open, dispatch), self._clock))
-            group.create_task(erase_expired(self._vault, self._clock))
-            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
+            upkeep = keep_up(self._spool, self._clock, UPKEEP_INTERVAL, keys=self._keys, vault=self._vault)
+            group.create_task(upkeep)
 
     async def authorise(self, peer: Peer) -> PrivateEndpointConnectionParams:
         """Allow a peer to send to this endpoint for as long as our certificate lives; return the papers."""
@@ -336,7 +339,19 @@ class PrivateEndpoint:
                 reason=str(error),
             )
             return
-        await self._inbox.accept(parcel, octets, Way.POWEB)
+        proves_time = await self._is_elsewhere(parcel.sender_id, now)
+        await self._inbox.accept(parcel, octets, Way.POWEB, proves_time=proves_time)
+
+    async def _is_elsewhere(self, peer_id: str, now: datetime) -> bool:
+        """Say whether a peer is known to be on another device, which has a clock of its own (decision 44)."""
+        peer = await self.identity.peers.get(peer_id)
+        if peer is None or peer.kind is PeerKind.INTERNET:
+            return peer is not None
+        given, own = await self.identity.authorizations.given_by(peer_id, now), self._paths.in_use(now)
+        if given is None or own is None:
+            return False
+        own_gateways = {certificate.node_id for certificate in own.authorities}
+        return own_gateways.isdisjoint(certificate.node_id for certificate in given.authorities)
 
     def _sign_nonce(self, nonce: bytes) -> Sequence[bytes]:
         leaf = self.own_path().leaf

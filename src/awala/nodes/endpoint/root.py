@@ -11,12 +11,14 @@ from pathlib import Path
 
 from awala.base.clock import Clock, SystemClock
 from awala.bindings.poweb import DEFAULT_LOCAL_GATEWAY, PoWebClient
+from awala.crypto import ContentCipher
 from awala.nodes.background import in_background
-from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
+from awala.nodes.config import DoorConfig, EncryptionConfig, NetworkConfig, StorageConfig
 from awala.nodes.endpoint.inbox import Attempt
 from awala.nodes.endpoint.internet import InternetEndpoint
 from awala.nodes.endpoint.private import PrivateEndpoint
 from awala.nodes.loading import loading
+from awala.nodes.stores import open_spool
 from awala.spool import SqliteSpool
 from awala.vault import SqliteVault
 
@@ -30,6 +32,7 @@ async def open_private_endpoint(
     gateway: str = DEFAULT_LOCAL_GATEWAY,
     clock: Clock | None = None,
     session_key_retention: timedelta | None = None,
+    content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
 ) -> AsyncIterator[PrivateEndpoint]:
     """Open the endpoint of the app whose data are in ``directory``; it is made the first time.
 
@@ -47,6 +50,7 @@ async def open_private_endpoint(
                         clock=clock or SystemClock(),
                         client=client,
                         session_key_retention=session_key_retention,
+                        content_cipher=content_cipher,
                     )
                 yield endpoint
         finally:
@@ -62,6 +66,7 @@ class InternetEndpointConfig:
     storage: StorageConfig
     pohttp: DoorConfig
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    encryption: EncryptionConfig = field(default_factory=EncryptionConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ async def run_internet_endpoint(
     clock = clock or SystemClock()
     vault = await SqliteVault.open(config.storage.directory / "vault")
     try:
-        spool = await SqliteSpool.open(config.storage.directory / "spool", quota=config.storage.quota)
+        spool = await open_spool(config.storage)
         try:
             async with open_network(config.network, clock) as network:
                 with loading(config.storage.directory):
@@ -107,6 +112,7 @@ async def run_internet_endpoint(
                         clock=clock,
                         client=network.pohttp,
                         session_key_retention=config.storage.session_key_retention,
+                        content_cipher=config.encryption.content_cipher,
                     )
 
                 async def handle_for_node(attempt: Attempt) -> None:

@@ -82,6 +82,7 @@ class CourierDoor:
             hop=UNPACK_HOP,
             way=Way.COGRPC,
             now=now,
+            proves_time=True,
         )
 
     async def collect(self, cca: bytes | None) -> CargoCall:

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from awala.base.clock import Clock
 from awala.base.errors import AwalaError
 from awala.bindings.pohttp import PoHttpClient
+from awala.crypto import ContentCipher
 from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
-from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.internet_gateway.courier_door import CourierDoor
@@ -27,10 +27,11 @@ from awala.nodes.internet_gateway.routing import Router
 from awala.nodes.lanes import GATEWAY, INTERNET, UNPACK, lane_totals
 from awala.nodes.loading import loading
 from awala.nodes.members import Members
+from awala.nodes.stores import open_spool
+from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
-from awala.spool import SqliteSpool
 from awala.spool.model import Hop, Item, Totals
 from awala.spool.port import Spool
 from awala.vault import SqliteVault, Vault
@@ -52,6 +53,7 @@ class InternetGatewayStatus:
     to_internet: Totals
     to_private_gateways: Totals
     cargo: Totals
+    clock: ClockStatus
 
 
 class InternetGateway:
@@ -68,6 +70,7 @@ class InternetGateway:
         params: PublishedParams,
         members: Members,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self.members = members
@@ -77,7 +80,9 @@ class InternetGateway:
         self._clock = clock
         self._pohttp = pohttp
         self._params = params
-        self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self._sessions = Sessions(
+            vault.session_keys, content_cipher=content_cipher, retention=session_key_retention
+        )
         self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         router = Router(
@@ -138,8 +143,8 @@ class InternetGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self._handover.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
-            group.create_task(erase_expired(self._vault, self._clock))
-            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
+            upkeep = keep_up(self._spool, self._clock, UPKEEP_INTERVAL, keys=self._keys, vault=self._vault)
+            group.create_task(upkeep)
             group.create_task(self._renew())
 
     async def _renew(self) -> None:
@@ -165,6 +170,7 @@ class InternetGateway:
             to_internet=lane_totals(totals, INTERNET),
             to_private_gateways=lane_totals(totals, GATEWAY),
             cargo=lane_totals(totals, UNPACK),
+            clock=clock_status(self._spool, self._clock.now()),
         )
 
 
@@ -176,7 +182,11 @@ async def load_params(credentials: Credentials, sessions: Sessions, now: datetim
 
 @asynccontextmanager
 async def open_internet_gateway(
-    storage: StorageConfig, *, clock: Clock, pohttp: PoHttpClient
+    storage: StorageConfig,
+    *,
+    clock: Clock,
+    pohttp: PoHttpClient,
+    content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
 ) -> AsyncIterator[InternetGateway]:
     """Open the stores of an Internet gateway and put it together; raises NotInitialisedError."""
     vault = await SqliteVault.open(storage.directory / "vault")
@@ -185,7 +195,7 @@ async def open_internet_gateway(
             credentials = await Credentials.load(vault, clock)
             members = await Members.load(vault, PRIVATE_GATEWAYS)
             params = await load_params(credentials, Sessions(vault.session_keys), clock.now())
-        spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
+        spool = await open_spool(storage)
         try:
             yield InternetGateway(
                 credentials=credentials,
@@ -196,6 +206,7 @@ async def open_internet_gateway(
                 params=params,
                 members=members,
                 session_key_retention=storage.session_key_retention,
+                content_cipher=content_cipher,
             )
         finally:
             await spool.close()

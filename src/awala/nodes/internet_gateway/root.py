@@ -13,7 +13,7 @@ from awala.bindings.pohttp import pohttp_app
 from awala.bindings.poweb import poweb_app, serve_poweb
 from awala.bindings.serving import serve
 from awala.nodes.background import in_background
-from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
+from awala.nodes.config import DoorConfig, EncryptionConfig, NetworkConfig, StorageConfig
 from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.internet_gateway.node import InternetGateway, load_params, open_internet_gateway
 from awala.nodes.loading import loading
@@ -31,6 +31,7 @@ class InternetGatewayConfig:
     pohttp: DoorConfig
     cogrpc: DoorConfig
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    encryption: EncryptionConfig = field(default_factory=EncryptionConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,12 @@ async def run_internet_gateway(
     minimum = config.network.minimum_tls_version
     async with (
         open_network(config.network, clock) as network,
-        open_internet_gateway(config.storage, clock=clock, pohttp=network.pohttp) as node,
+        open_internet_gateway(
+            config.storage,
+            clock=clock,
+            pohttp=network.pohttp,
+            content_cipher=config.encryption.content_cipher,
+        ) as node,
         in_background(node.run()),
         serve_poweb(
             poweb_app(node.gateway_door, withdrawals=node.gateway_door),

@@ -106,4 +106,5 @@ class Router:
             now=self._clock.now(),
             carriers=carriers,
             owed_to=owed_to,
+            proves_time=True,
         )

@@ -67,6 +67,7 @@ class Freight:
             hop=UNPACK_HOP,
             way=way,
             now=now,
+            proves_time=True,
         )
 
     async def authorization(self, peer: InternetGatewayPeer | None = None) -> bytes:

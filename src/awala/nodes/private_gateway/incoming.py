@@ -98,6 +98,7 @@ class Incoming:
             now=now,
             carriers=Carrier.ONLINE,
             owed_to=owed_to,
+            proves_time=True,
         )
 
     async def rotation(self, octets: bytes, peer_id: str) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from awala.base.clock import Clock
+from awala.crypto import ContentCipher
 from awala.messages import MessageType
 from awala.nodes.background import supervised
 from awala.nodes.channel import CargoMaker, Unpacker
 from awala.nodes.config import StorageConfig
-from awala.nodes.erasure import erase_expired
 from awala.nodes.events import EventHub
 from awala.nodes.lanes import ENDPOINT, UNPACK, UPLINK, lane_totals
 from awala.nodes.loading import loading
@@ -29,10 +29,11 @@ from awala.nodes.private_gateway.uplink import Uplink
 from awala.nodes.private_gateway.visit import ConnectCourier, CourierVisit
 from awala.nodes.quarantine import Quarantine
 from awala.nodes.rates import RateLimits
+from awala.nodes.stores import open_spool
+from awala.nodes.trusted_time import ClockStatus, clock_status
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.sessions import Sessions
-from awala.spool import SqliteSpool
 from awala.spool.model import Hop, Totals
 from awala.spool.port import Spool
 from awala.vault import SqliteVault, Vault
@@ -54,6 +55,7 @@ class PrivateGatewayStatus:
     endpoints: int
     outgoing: Totals
     incoming: Totals
+    clock: ClockStatus
 
 
 class PrivateGateway:
@@ -70,6 +72,7 @@ class PrivateGateway:
         connect_courier: ConnectCourier,
         members: Members,
         session_key_retention: timedelta | None = None,
+        content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
     ) -> None:
         self.events = EventHub()
         self.credentials = credentials
@@ -77,7 +80,9 @@ class PrivateGateway:
         self._vault = vault
         self._spool = spool
         self._clock = clock
-        self._sessions = Sessions(vault.session_keys, retention=session_key_retention)
+        self._sessions = Sessions(
+            vault.session_keys, content_cipher=content_cipher, retention=session_key_retention
+        )
         self._keys = KeyUpkeep(self._sessions, spool, unread=UNPACK)
         withdrawals = Withdrawals(vault=vault, spool=spool, clock=clock, events=self.events)
         rates = RateLimits(spool)
@@ -100,7 +105,9 @@ class PrivateGateway:
             on_parcel=incoming.from_cargo,
             on_control={MessageType.CERTIFICATE_ROTATION: incoming.rotation},
         )
-        self.pairing = Pairing(credentials=credentials, sessions=self._sessions, clock=clock, connect=connect)
+        self.pairing = Pairing(
+            credentials=credentials, sessions=self._sessions, spool=spool, clock=clock, connect=connect
+        )
         self.local = LocalService(
             credentials=credentials,
             spool=spool,
@@ -157,8 +164,8 @@ class PrivateGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised(self.uplink.run, self._clock))
             group.create_task(supervised(self._unpacker.run, self._clock))
-            group.create_task(erase_expired(self._vault, self._clock))
-            group.create_task(keep_up(self._spool, self._keys, self._clock, UPKEEP_INTERVAL))
+            upkeep = keep_up(self._spool, self._clock, UPKEEP_INTERVAL, keys=self._keys, vault=self._vault)
+            group.create_task(upkeep)
 
     async def status(self) -> PrivateGatewayStatus:
         """Describe the present state."""
@@ -175,6 +182,7 @@ class PrivateGateway:
             endpoints=len(await self._vault.records(ENDPOINTS)),
             outgoing=lane_totals(totals, UPLINK),
             incoming=lane_totals(totals, ENDPOINT),
+            clock=clock_status(self._spool, now),
         )
 
 
@@ -185,6 +193,7 @@ async def open_private_gateway(
     clock: Clock,
     connect: Connect,
     connect_courier: ConnectCourier,
+    content_cipher: ContentCipher = ContentCipher.AES_128_CBC,
 ) -> AsyncIterator[PrivateGateway]:
     """Open the stores of a private gateway and put it together; raises NotInitialisedError."""
     vault = await SqliteVault.open(storage.directory / "vault")
@@ -192,7 +201,7 @@ async def open_private_gateway(
         with loading(storage.directory):
             credentials = await Credentials.load(vault, clock)
             members = await Members.load(vault, ENDPOINTS)
-        spool = await SqliteSpool.open(storage.directory / "spool", quota=storage.quota)
+        spool = await open_spool(storage)
         try:
             yield PrivateGateway(
                 credentials=credentials,
@@ -203,6 +212,7 @@ async def open_private_gateway(
                 connect_courier=connect_courier,
                 members=members,
                 session_key_retention=storage.session_key_retention,
+                content_cipher=content_cipher,
             )
         finally:
             await spool.close()

@@ -17,9 +17,11 @@ from awala.messages import (
 )
 from awala.nodes.errors import PairingError
 from awala.nodes.private_gateway.credentials import Credentials, InternetGatewayPeer
+from awala.nodes.trusted_time import confirm_by
 from awala.pki import CertificationPath, PathError, build_path
 from awala.pki.lifetimes import BACKDATING
 from awala.sessions import Sessions
+from awala.spool.port import Spool
 
 Connect = Callable[[str], Awaitable[PoWebClient]]
 """Finds the Internet gateway of an address and returns a client for it."""
@@ -29,10 +31,11 @@ class Pairing:
     """Registers this private gateway with an Internet gateway, first and again."""
 
     def __init__(
-        self, *, credentials: Credentials, sessions: Sessions, clock: Clock, connect: Connect
+        self, *, credentials: Credentials, sessions: Sessions, spool: Spool, clock: Clock, connect: Connect
     ) -> None:
         self._credentials = credentials
         self._sessions = sessions
+        self._spool = spool
         self._clock = clock
         self._connect = connect
 
@@ -95,8 +98,7 @@ class Pairing:
     async def _keep(self, registration: Registration, peer: InternetGatewayPeer, now: datetime) -> None:
         """Keep what the Internet gateway gave us.
 
-        It made these certificates by its own clock and they hold by ours, so the two agree: this is where
-        an exchange with a peer confirms the time (rules §2).
+        It made our certificate just now and by its own clock, which so confirms the time (rules §2).
         """
         if registration.session_key is None:  # pragma: no cover - refused by _check
             raise PairingError("the Internet gateway gave no session key")
@@ -109,3 +111,4 @@ class Pairing:
         await self._credentials.save_uplink_path(
             CertificationPath(registration.node_certificate, (registration.gateway_certificate,))
         )
+        await confirm_by(self._spool, registration.node_certificate.not_before, now)

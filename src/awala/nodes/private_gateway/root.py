@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from awala.base.clock import Clock, SystemClock
 from awala.bindings.poweb import poweb_app, serve_poweb
 from awala.nodes.background import in_background
-from awala.nodes.config import DoorConfig, NetworkConfig, StorageConfig
+from awala.nodes.config import DoorConfig, EncryptionConfig, NetworkConfig, StorageConfig
 from awala.nodes.loading import loading
 from awala.nodes.network import Network, open_network, server_tls
 from awala.nodes.private_gateway.credentials import Credentials
@@ -30,6 +30,7 @@ class PrivateGatewayConfig:
 
     storage: StorageConfig
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    encryption: EncryptionConfig = field(default_factory=EncryptionConfig)
     poweb: DoorConfig = field(default_factory=lambda: DoorConfig(listen=f"127.0.0.1:{LOCAL_PORT}"))
 
 
@@ -66,6 +67,7 @@ async def run_private_gateway(
             clock=clock,
             connect=network.connect_poweb,
             connect_courier=network.connect_courier,
+            content_cipher=config.encryption.content_cipher,
         ) as node,
         in_background(node.run()),
         serve_poweb(
