@@ -99,6 +99,7 @@ async def test_carries_a_real_cca_unchanged():
     assert service.ccas == [cca]
 
 
+@pytest.mark.rule("1.11")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("scheme", ["Relaynet-CCA", "Awala-CCA", "awala-cca"])
 async def test_takes_both_names_of_service_and_scheme(path, scheme):

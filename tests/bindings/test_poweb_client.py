@@ -135,6 +135,7 @@ async def test_speaks_the_deployed_names():
     assert b"cookie" not in head
 
 
+@pytest.mark.rule("1.11")
 async def test_tries_the_path_of_the_spec_after_a_404():
     async with answering(http(404)) as (poweb, requests):
         with pytest.raises(ServerError) as raised:

@@ -100,6 +100,7 @@ async def test_hands_out_a_parcel_and_forgets_it_when_it_is_acknowledged(server,
     assert gateway.acknowledged == [b"parcel"]
 
 
+@pytest.mark.rule("1.11")
 @pytest.mark.parametrize("header", ["X-Relaynet-Streaming-Mode", "X-Awala-Streaming-Mode"])
 async def test_completes_at_once_when_nothing_is_queued(server, header):
     async with connected(server, {header: "close-upon-completion"}) as socket:

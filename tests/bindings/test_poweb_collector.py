@@ -275,7 +275,7 @@ async def test_does_not_collect_from_a_server_with_another_certificate(gateway, 
             assert await failing(client, UnreachableError) is None
 
 
-@pytest.mark.rule("8.5")
+@pytest.mark.rule("8.5", "1.11")
 async def test_sends_the_deployed_names_and_text_acknowledgements():
     seen = []
 

@@ -58,6 +58,7 @@ def post_parcel(http, content=b"parcel", *, authorization=AUTHORIZATION, content
     return http.post("/v1/parcels", content=content, headers=headers)
 
 
+@pytest.mark.rule("1.11")
 @pytest.mark.parametrize("path", ["/v1/pre-registrations", "/v1/pre-registration"])
 async def test_preregisters_on_the_deployed_path_and_on_that_of_the_spec(http, gateway, path):
     response = await http.post(path, content=DIGEST, headers={"Content-Type": "text/plain"})
@@ -139,6 +140,7 @@ async def test_refuses_registration_requests_of_another_type(http):
     assert response.status_code == 415
 
 
+@pytest.mark.rule("1.11")
 @pytest.mark.parametrize(
     "scheme", ["Relaynet-Countersignature", "Awala-Countersignature", "relaynet-countersignature"]
 )

@@ -374,8 +374,16 @@ def test_the_sender_certificate_has_the_same_tolerance(start, end, good):
             parcel.validate(NOW)
 
 
+@pytest.mark.rule("2.2")
 def test_the_creation_date_need_not_lie_within_the_sender_certificates_validity():
     a_parcel(creation_date=NOW - 10 * DAY, ttl=11 * 86400).validate(NOW)
+
+
+@pytest.mark.rule("2.2")
+def test_certificates_of_others_may_live_longer_than_ours():
+    lasting = certificate(PEER, EP, EP_CERT, Role.DELIVERY_AUTHORIZATION, end=NOW + 3650 * DAY)
+
+    a_parcel(sender_certificate=lasting).authorise([IGW_CERT], NOW)
 
 
 @pytest.mark.parametrize(

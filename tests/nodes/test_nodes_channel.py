@@ -384,6 +384,44 @@ async def test_a_store_that_fails_for_a_while_neither_stops_the_node_nor_loses_t
     assert channel.parcels == [octets]
 
 
+@pytest.mark.rule("4.12")
+async def test_the_senders_key_is_kept_before_its_cargo_is_unpacked_and_again_without_harm(
+    channel, clock, monkeypatch
+):
+    monkeypatch.setattr(module, "UNPACK_RETRY", timedelta(seconds=0.05))
+    octets = parcel()[1]
+    channel.errors[octets] = StorageFullError("full")
+    await channel.bring(octets)
+    ends = {"own_id": IGW.node_id, "peer_id": PGW.node_id}
+    async with running(channel.unpacker.run()):
+        await until(lambda: "postponed" in channel.far_events.actions)
+        answer = await channel.far_sessions.seal(b"an answer", **ends, now=clock.now())
+        channel.errors.clear()
+        await clock.advance(1)
+        await until(lambda: "unpacked" in channel.far_events.actions)
+
+    own = {"own_id": PGW.node_id, "peer_id": IGW.node_id}
+    assert await channel.sessions.open(answer, **own, message_date=NOW, now=clock.now()) == b"an answer"
+    assert channel.parcels == [octets]
+
+
+@pytest.mark.rule("4.12")
+async def test_no_cargo_leaves_before_the_key_that_opens_the_answer_is_kept(channel, monkeypatch):
+    await channel.put(b"a", b"b")
+    store = channel.sessions._store
+
+    async def fail(*_, **__):
+        raise StorageError("the disk does not answer")
+
+    with monkeypatch.context() as context:
+        context.setattr(store, "save_own_key", fail)
+        with pytest.raises(StorageError):
+            await anext(channel.maker.cargoes(channel.route()))
+
+    [prepared] = await channel.make()
+    assert await channel.read(prepared.octets) == (b"a", b"b")
+
+
 @pytest.mark.rule("4.13")
 async def test_a_stop_in_the_middle_gives_the_cargo_to_the_next_run(channel):
     octets = parcel()[1]

@@ -246,12 +246,23 @@ async def test_notes_of_what_has_ended_go_with_the_next_authorisation(gateway, e
     assert old not in await vault.records(namespace)
 
 
-async def test_a_full_store_is_said(gateway, endpoint):
-    await authorise(endpoint)
-    octets = withdrawal(endpoint_path(gateway).leaf)
-    gateway.node.local._withdrawals._spool = FullSpool()
-    with pytest.raises(StorageFullError):
-        await withdraw(gateway.node.local, octets, ENDPOINT, endpoint_path(gateway).leaf)
+@pytest.mark.rule("4.12")
+async def test_a_full_store_is_said_once_the_withdrawal_is_in_force_and_it_goes_on_the_next_time(
+    gateway, endpoint, monkeypatch
+):
+    sending = await authorise(endpoint)
+    octets = withdrawal(sending["certificate"])
+    own_path = endpoint_path(gateway).leaf
+    with monkeypatch.context() as context:
+        context.setattr(gateway.node.local._withdrawals, "_spool", FullSpool())
+        with pytest.raises(StorageFullError):
+            await withdraw(gateway.node.local, octets, ENDPOINT, own_path)
+    await gateway.node._unpacker._on_parcel(parcel(**sending)[1], IGW.node_id)
+    assert gateway.events.actions[-1] == "dropped"
+    assert not await gateway.spool.totals()
+
+    await withdraw(gateway.node.local, octets, ENDPOINT, own_path)
+    assert [totals.items for totals in (await gateway.spool.totals()).values()] == [1]
 
 
 class FullSpool:
