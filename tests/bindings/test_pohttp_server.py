@@ -4,6 +4,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from awala.bindings.hosts import Hosts
 from awala.bindings.pohttp import pohttp_app
 
 PARCEL = {"Content-Type": "application/vnd.awala.parcel"}
@@ -24,7 +25,7 @@ def inbox():
 
 @pytest.fixture
 async def http(inbox):
-    app = pohttp_app(inbox, lambda: b"params", allowed_hosts=["pohttp.test"])
+    app = pohttp_app(inbox, lambda: b"params", hosts=Hosts(["pohttp.test"]))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="https://pohttp.test") as client:
         yield client

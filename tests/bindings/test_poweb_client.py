@@ -24,6 +24,7 @@ from awala.bindings.errors import (
     Unprocessable,
     UnreachableError,
 )
+from awala.bindings.hosts import Hosts
 from awala.bindings.poweb import PoWebClient, client, poweb_app, serve_poweb
 from awala.messages.limits import MAX_PARCEL_SIZE
 from helpers.poweb import GOOD_COUNTERSIGNATURE, LoopbackDialler, MemoryGateway, tls_contexts
@@ -300,7 +301,7 @@ async def test_uses_a_connection_again_and_replaces_one_that_was_closed(gateway)
 @pytest.mark.rule("10.3")
 async def test_speaks_tls_with_the_name_of_the_target_and_dials_where_it_is_told_to(gateway, tmp_path):
     server_tls, client_tls = tls_contexts("gw.example", tmp_path)
-    app = poweb_app(gateway, allowed_hosts=["gw.example"])
+    app = poweb_app(gateway, hosts=Hosts(["gw.example"]))
     async with serve_poweb(app, "127.0.0.1:0", tls=server_tls, grace=1) as server:
         dialler = LoopbackDialler(server.port)
         async with PoWebClient.remote("gw.example", 443, client_tls, dialler=dialler) as poweb:

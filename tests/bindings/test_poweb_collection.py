@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from awala.bindings.errors import MalformedRequest, TemporarilyUnavailable, Unprocessable
+from awala.bindings.hosts import Hosts
 from awala.bindings.poweb import collection as core
 from awala.bindings.poweb import poweb_app, serve_poweb, session
 from awala.messages.collection import HandshakeChallenge, HandshakeResponse, ParcelDelivery
@@ -265,7 +266,7 @@ async def test_closes_with_1008_for_a_web_page(server, gateway):
 @pytest.mark.rule("8.6")
 @pytest.mark.parametrize(("host", "code"), [("gw.example", None), ("evil.example", 1008)])
 async def test_closes_with_1008_for_a_host_that_is_not_ours(gateway, host, code):
-    app = poweb_app(gateway, allowed_hosts=["gw.example"])
+    app = poweb_app(gateway, hosts=Hosts(["gw.example"]))
     async with serve_poweb(app, "127.0.0.1:0", grace=1) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(

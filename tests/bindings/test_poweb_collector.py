@@ -19,6 +19,7 @@ from awala.bindings.errors import (
     UnauthenticatedError,
     UnreachableError,
 )
+from awala.bindings.hosts import Hosts
 from awala.bindings.poweb import AckPacing, PoWebClient, StreamingMode, collector, poweb_app, serve_poweb
 from awala.messages.collection import HandshakeChallenge, HandshakeResponse, ParcelDelivery
 from helpers.poweb import LoopbackDialler, MemoryGateway, sign, tls_contexts
@@ -257,7 +258,7 @@ async def test_collects_over_tls_without_asking_dns(gateway, tmp_path):
     server_tls, client_tls = tls_contexts("gw.example", tmp_path)
     parcel = bytes(range(256)) * 8000
     gateway.put(parcel)
-    app = poweb_app(gateway, allowed_hosts=["gw.example"])
+    app = poweb_app(gateway, hosts=Hosts(["gw.example"]))
     async with serve_poweb(app, "127.0.0.1:0", tls=server_tls, grace=1) as server:
         dialler = LoopbackDialler(server.port)
         async with PoWebClient.remote("gw.example", 443, client_tls, dialler=dialler) as client:

@@ -19,6 +19,7 @@ from awala.bindings.errors import (
     Unauthenticated,
     Unprocessable,
 )
+from awala.bindings.hosts import Hosts
 from awala.bindings.poweb import poweb_app, serve_poweb
 from awala.messages.limits import MAX_PARCEL_SIZE
 from helpers.poweb import GOOD_COUNTERSIGNATURE, MemoryGateway
@@ -333,7 +334,7 @@ async def test_refuses_web_pages(http, gateway, path):
     ],
 )
 async def test_serves_only_the_hosts_that_are_allowed(gateway, host, status):
-    async with serving(gateway, allowed_hosts=["gw.example", "[::1]"]) as http:
+    async with serving(gateway, hosts=Hosts(["gw.example", "[::1]"])) as http:
         assert (await http.get("/", headers={"Host": host})).status_code == status
 
 

@@ -19,6 +19,7 @@ from awala.bindings.errors import (
     Unprocessable,
 )
 from awala.bindings.host_port import join_address, split_address
+from awala.bindings.hosts import Hosts
 from awala.bindings.serving import serve
 from awala.testing import Authority
 
@@ -348,7 +349,7 @@ async def test_answers_other_methods_and_paths():
     ],
 )
 async def test_serves_its_own_hosts_only_by_rules_8(host, status):
-    app = HttpApp({"/": {"GET": hello}}, allowed_hosts=["Ours.test", "[::1]"])
+    app = HttpApp({"/": {"GET": hello}}, hosts=Hosts(["Ours.test", "[::1]"]))
     async with serve(app, "127.0.0.1:0") as server:
         answer = await talk(server, bare("GET", "/", f"Host: {host}"))
         assert answer.startswith(b"HTTP/1.1 " + status)

@@ -50,8 +50,8 @@ OCTETS = {
     "a huge header": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
     "many headers": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
     "a wrong length": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
-    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    "bad chunks": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "bad chunks": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\xff\4\0\0\0\0\0" * 50,
     "zeros": bytes(100_000),
 }
@@ -83,6 +83,16 @@ async def test_a_header_without_end_is_cut_short(siege):
         address, tls = siege.doors[door]
         assert await status(address, OCTETS["a huge header"], tls=tls) in {400, 431, None}, door
         assert await status(address, OCTETS["many headers"], tls=tls) in {400, 431, None}, door
+
+
+@pytest.mark.rule("8.6")
+async def test_requests_that_name_another_host_are_refused(siege):
+    for door in ("gateway", "internet-poweb", "internet-pohttp", "pong"):
+        address, tls = siege.doors[door]
+        octets = request("GET", "/")
+        assert await status(address, octets, tls=tls) == 200, door
+        elsewhere = octets.replace(b"127.0.0.1", b"rebound.test")
+        assert await status(address, elsewhere, tls=tls) == 400, door
 
 
 async def test_requests_of_the_wrong_kind_are_answered_with_what_is_wrong(siege):
@@ -189,8 +199,8 @@ async def test_parcels_that_no_internet_host_may_send(siege):
 
 async def test_bodies_that_are_too_large_are_refused_and_kept_nowhere(siege):
     chunk = b"%x\r\n" % MIB + bytes(MIB) + b"\r\n"
-    announced = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
-    chunked = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+    announced = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    chunked = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
     content_type = PARCEL.encode()
     address, tls = siege.doors["pong"]
     before = None

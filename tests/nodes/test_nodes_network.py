@@ -13,7 +13,7 @@ from awala.bindings.addressing import Service
 from awala.bindings.errors import UnreachableError
 from awala.nodes import network as module
 from awala.nodes.config import DoorConfig, NetworkConfig, ResolverConfig
-from awala.nodes.network import Network, client_tls, open_network, server_tls, tls_octets
+from awala.nodes.network import Network, client_tls, open_network, served_hosts, server_tls, tls_octets
 from awala.testing import Authority, TcpProxy
 from helpers.network import StaticResolver
 
@@ -146,3 +146,35 @@ async def test_takes_the_first_target_that_accepts():
                 await network.connect_courier("127.0.0.1", away.port)
         finally:
             await network.close()
+
+
+@pytest.mark.rule("8.6")
+@pytest.mark.parametrize(
+    ("name", "ours", "others"),
+    [
+        ("a.test", "a.test", "b.test"),
+        ("*.b.test", "gw.b.test", "b.test"),
+        ("127.0.0.1", "10.0.0.1", "a.test"),
+    ],
+)
+def test_a_door_serves_the_names_in_its_certificate_and_addresses(authority, tmp_path, name, ours, others):
+    certificate, key = authority.issue(name).write(tmp_path, "door")
+    hosts = served_hosts(DoorConfig(listen="x:0", tls_cert=certificate, tls_key=key))
+
+    assert hosts.serve(ours)
+    assert hosts.serve("127.0.0.1:443")
+    assert not hosts.serve(others)
+
+
+@pytest.mark.rule("8.6")
+def test_a_plain_door_serves_what_its_proxy_sends():
+    assert served_hosts(DoorConfig(listen="127.0.0.1:0")) is None
+
+
+@pytest.mark.parametrize("content", [b"rubbish", None])
+def test_a_certificate_that_cannot_be_read_is_a_configuration_error(tmp_path, content):
+    file = tmp_path / "cert.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        served_hosts(DoorConfig(listen="x:0", tls_cert=file))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,6 +20,7 @@ from typing import Any, Final
 from awala.base.errors import StorageFullError
 from awala.base.files import StorageError
 from awala.bindings.errors import RequestError, TemporarilyUnavailable
+from awala.bindings.hosts import Hosts
 from awala.bindings.peers import PeerBound
 
 Scope = MutableMapping[str, Any]
@@ -206,19 +207,19 @@ class HttpApp:
         self,
         routes: Mapping[str, Mapping[str, Handler]],
         *,
-        allowed_hosts: Collection[str] | None = None,
+        hosts: Hosts | None = None,
         refuse_origin: bool = False,
     ) -> None:
         """Take ``routes`` as path → method → handler; HEAD is served by GET's handler.
 
         Args:
             routes: see above.
-            allowed_hosts: names that the Host header may bear, without port; None takes any (rules §8).
+            hosts: what the Host header may name; None takes any (rules §8).
             refuse_origin: whether requests with an Origin header, thus from a web page, get 400.
 
         """
         self._routes = {path: _with_head(methods) for path, methods in routes.items()}
-        self._hosts = allowed_host_set(allowed_hosts)
+        self._hosts = hosts
         self._refuse_origin = refuse_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -236,7 +237,7 @@ class HttpApp:
         await response.send(send)
 
     async def _answer(self, request: Request) -> Response:
-        if not host_allowed(request.headers, self._hosts):
+        if self._hosts is not None and not self._hosts.serve(request.headers.get("host")):
             return Response.error(HTTPStatus.BAD_REQUEST, "This host is not served here")
         if self._refuse_origin and "origin" in request.headers:
             return Response.error(HTTPStatus.BAD_REQUEST, "Requests from web pages are not accepted")
@@ -278,21 +279,6 @@ def error_response(error: Exception) -> Response:
         return Response.error(HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer; try again later")
     _log.error("A request failed unexpectedly", exc_info=error)
     return Response.error(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error")
-
-
-def allowed_host_set(hosts: Collection[str] | None) -> frozenset[str] | None:
-    """Prepare a list of host names for ``host_allowed``."""
-    return None if hosts is None else frozenset(host.lower().rstrip(".").strip("[]") for host in hosts)
-
-
-def host_allowed(headers: Headers, hosts: frozenset[str] | None) -> bool:
-    """Say whether the one Host header names one of ``hosts``, whatever the port (rules §8)."""
-    if hosts is None:
-        return True
-    value = (headers.get("host") or "").lower()
-    ipv6 = value.startswith("[")
-    host = value[1:].partition("]")[0] if ipv6 else value.partition(":")[0].rstrip(".")
-    return host in hosts
 
 
 class LargeBodies:

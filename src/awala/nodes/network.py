@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from cryptography import x509
+
 from awala.base.clock import Clock
 from awala.base.errors import ConfigurationError
 from awala.bindings.addressing import AddressError, Dialler, DohResolver, Service, Target, TrustAnchors
 from awala.bindings.cogrpc import CogRpcClient
 from awala.bindings.errors import UnreachableError
+from awala.bindings.hosts import Hosts
 from awala.bindings.pohttp import PoHttpClient
 from awala.bindings.poweb import PoWebClient
 from awala.nodes.config import DoorConfig, NetworkConfig
@@ -128,6 +131,23 @@ def server_tls(door: DoorConfig, minimum_version: str) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"the TLS certificate {door.tls_cert} cannot be used: {error}") from error
     return context
+
+
+def served_hosts(door: DoorConfig) -> Hosts | None:
+    """Return what requests at a door may be for: the names in its certificate, and addresses (decision 48).
+
+    None means anything: of a plain door, which may be behind a proxy, and of a certificate without names.
+    """
+    if door.tls_cert is None:
+        return None
+    try:
+        certificate = x509.load_pem_x509_certificate(door.tls_cert.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the TLS certificate {door.tls_cert} cannot be read: {error}") from error
+    return Hosts(names.get_values_for_type(x509.DNSName), addresses=True)
 
 
 def tls_octets(door: DoorConfig) -> tuple[bytes, bytes] | None:

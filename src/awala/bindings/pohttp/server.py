@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
 from awala.bindings.asgi import MAX_BODY_SIZE, Handler, HttpApp, LargeBodies, Request, Response
+from awala.bindings.hosts import Hosts
 from awala.bindings.pohttp.client import CONNECTION_PARAMS_PATH
 from awala.messages.media_types import CONNECTION_PARAMS, PARCEL
 
@@ -32,7 +33,7 @@ def pohttp_app(
     service: PoHttpService,
     connection_params: Callable[[], bytes] | None = None,
     *,
-    allowed_hosts: Collection[str] | None = None,
+    hosts: Hosts | None = None,
     large_bodies: LargeBodies | None = None,
 ) -> HttpApp:
     """Return the ASGI application that serves ``service``.
@@ -40,7 +41,7 @@ def pohttp_app(
     Args:
         service: takes the parcels.
         connection_params: returns the node's present connection parameters; None serves none.
-        allowed_hosts: names that the Host header may bear (rules §8); None takes any, as behind a proxy.
+        hosts: what the Host header may name (rules §8); None takes any, as behind a proxy.
         large_bodies: bounds how many large parcels are in memory at once.
 
     """
@@ -58,7 +59,7 @@ def pohttp_app(
     routes: dict[str, dict[str, Handler]] = {"/": {"GET": greet, "POST": deliver}}
     if connection_params is not None:
         routes[CONNECTION_PARAMS_PATH] = {"GET": _serving(connection_params)}
-    return HttpApp(routes, allowed_hosts=allowed_hosts)
+    return HttpApp(routes, hosts=hosts)
 
 
 def _serving(connection_params: Callable[[], bytes]) -> Handler:

@@ -9,7 +9,7 @@ import binascii
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -24,10 +24,9 @@ from awala.bindings.asgi import (
     Response,
     Scope,
     Send,
-    allowed_host_set,
-    host_allowed,
 )
 from awala.bindings.errors import MalformedRequest, Unauthenticated
+from awala.bindings.hosts import Hosts
 from awala.bindings.poweb import names
 from awala.bindings.poweb.collection import CollectionConversation, parse_mode, parse_window
 from awala.bindings.poweb.names import CloseCode
@@ -53,7 +52,7 @@ def poweb_app(
     service: PoWebService,
     *,
     withdrawals: WithdrawalService | None = None,
-    allowed_hosts: Collection[str] | None = None,
+    hosts: Hosts | None = None,
     large_bodies: LargeBodies | None = None,
     max_collections: int = MAX_COLLECTIONS,
     nonces: Callable[[], bytes] = lambda: secrets.token_bytes(names.NONCE_SIZE),
@@ -63,7 +62,7 @@ def poweb_app(
     Args:
         service: the gateway behind.
         withdrawals: what takes withdrawals on-line; without it their path is unknown here (rules §3).
-        allowed_hosts: names that the Host header may bear, without port; None takes any (rules §8).
+        hosts: what the Host header may name; None takes any (rules §8).
         large_bodies: the bound on large bodies in memory, to share with other doors; None makes one.
         max_collections: open collections at most.
         nonces: where the nonces of handshakes come from.
@@ -72,7 +71,7 @@ def poweb_app(
     return PoWebApp(
         service,
         withdrawals=withdrawals,
-        allowed_hosts=allowed_hosts,
+        hosts=hosts,
         large_bodies=LargeBodies() if large_bodies is None else large_bodies,
         max_collections=max_collections,
         nonces=nonces,
@@ -87,13 +86,13 @@ class PoWebApp:
         service: PoWebService,
         *,
         withdrawals: WithdrawalService | None,
-        allowed_hosts: Collection[str] | None,
+        hosts: Hosts | None,
         large_bodies: LargeBodies,
         max_collections: int,
         nonces: Callable[[], bytes],
     ) -> None:
         self._service = service
-        self._hosts = allowed_host_set(allowed_hosts)
+        self._hosts = hosts
         self._large_bodies = large_bodies
         self._max_collections = max_collections
         self._nonces = nonces
@@ -112,7 +111,7 @@ class PoWebApp:
         }
         if withdrawals is not None:
             routes[names.WITHDRAWALS_PATH] = {"POST": partial(self._withdraw, withdrawals)}
-        self._http = HttpApp(routes, allowed_hosts=allowed_hosts, refuse_origin=True)
+        self._http = HttpApp(routes, hosts=hosts, refuse_origin=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one collection."""
@@ -228,7 +227,7 @@ class PoWebApp:
     def _refusal(self, headers: Headers) -> tuple[CloseCode, str] | None:
         if "origin" in headers:
             return CloseCode.POLICY, "Requests from web pages are not accepted"
-        if not host_allowed(headers, self._hosts):
+        if self._hosts is not None and not self._hosts.serve(headers.get("host")):
             return CloseCode.POLICY, "This host is not served here"
         if self._draining:
             return CloseCode.DRAINED, "The server is stopping"

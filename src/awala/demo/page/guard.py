@@ -16,9 +16,8 @@ from awala.bindings.asgi import (
     Response,
     Scope,
     Send,
-    allowed_host_set,
-    host_allowed,
 )
+from awala.bindings.hosts import Hosts
 
 HOSTS = ("127.0.0.1", "localhost")
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -43,7 +42,7 @@ class Guard:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._hosts = allowed_host_set(HOSTS)
+        self._hosts = Hosts(HOSTS)
         self._session = secrets.token_urlsafe(SECRET_SIZE)
         self._used = False
         self.token = secrets.token_urlsafe(SECRET_SIZE)
@@ -77,7 +76,7 @@ class Guard:
 
     def _judge(self, scope: Scope, headers: Headers) -> Response | None:
         """Return why a request cannot pass whoever makes it, or None."""
-        if not host_allowed(headers, self._hosts):
+        if not self._hosts.serve(headers.get("host")):
             return Response.text("This host is not served here.", HTTPStatus.BAD_REQUEST)
         if scope["method"] not in SAFE_METHODS and headers.get("origin") != f"http://{headers.get('host')}":
             return Response.text("Only this page may do that.", HTTPStatus.FORBIDDEN)

@@ -97,7 +97,7 @@ async def run_internet_endpoint(
     # Servers are imported here, so that apps do not need them.
     from awala.bindings.pohttp import pohttp_app  # noqa: PLC0415
     from awala.bindings.serving import serve  # noqa: PLC0415
-    from awala.nodes.network import open_network, server_tls  # noqa: PLC0415
+    from awala.nodes.network import open_network, served_hosts, server_tls  # noqa: PLC0415
 
     clock = clock or SystemClock()
     vault = await SqliteVault.open(config.storage.directory / "vault")
@@ -118,7 +118,9 @@ async def run_internet_endpoint(
                 async def handle_for_node(attempt: Attempt) -> None:
                     await handle(node, attempt)
 
-                app = pohttp_app(node, connection_params=node.connection_params)
+                app = pohttp_app(
+                    node, connection_params=node.connection_params, hosts=served_hosts(config.pohttp)
+                )
                 tls = server_tls(config.pohttp, config.network.minimum_tls_version)
                 async with (
                     in_background(node.run(handle_for_node)),

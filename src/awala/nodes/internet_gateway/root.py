@@ -17,7 +17,7 @@ from awala.nodes.config import DoorConfig, EncryptionConfig, NetworkConfig, Stor
 from awala.nodes.internet_gateway.credentials import Credentials
 from awala.nodes.internet_gateway.node import InternetGateway, load_params, open_internet_gateway
 from awala.nodes.loading import loading
-from awala.nodes.network import open_network, server_tls, tls_octets
+from awala.nodes.network import open_network, served_hosts, server_tls, tls_octets
 from awala.sessions import Sessions
 from awala.vault import SqliteVault
 
@@ -70,12 +70,16 @@ async def run_internet_gateway(
         ) as node,
         in_background(node.run()),
         serve_poweb(
-            poweb_app(node.gateway_door, withdrawals=node.gateway_door),
+            poweb_app(node.gateway_door, withdrawals=node.gateway_door, hosts=served_hosts(config.poweb)),
             config.poweb.listen,
             tls=server_tls(config.poweb, minimum),
         ) as poweb,
         serve(
-            pohttp_app(node.internet_door, connection_params=node.connection_params),
+            pohttp_app(
+                node.internet_door,
+                connection_params=node.connection_params,
+                hosts=served_hosts(config.pohttp),
+            ),
             config.pohttp.listen,
             tls=server_tls(config.pohttp, minimum),
         ) as pohttp,

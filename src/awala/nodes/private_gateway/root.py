@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from awala.base.clock import Clock, SystemClock
+from awala.bindings.hosts import Hosts
 from awala.bindings.poweb import poweb_app, serve_poweb
 from awala.nodes.background import in_background
 from awala.nodes.config import DoorConfig, EncryptionConfig, NetworkConfig, StorageConfig
@@ -20,7 +21,7 @@ from awala.vault import SqliteVault
 LOCAL_PORT = 13276
 """Where private gateways listen for the apps of their device (RS-016, deployed)."""
 
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+LOCAL_HOSTS = Hosts(["127.0.0.1", "localhost", "::1"])
 """Names that a request of an app may call its gateway by (rules §8)."""
 
 
@@ -71,7 +72,7 @@ async def run_private_gateway(
         ) as node,
         in_background(node.run()),
         serve_poweb(
-            poweb_app(node.local, withdrawals=node.local, allowed_hosts=LOCAL_HOSTS),
+            poweb_app(node.local, withdrawals=node.local, hosts=LOCAL_HOSTS),
             config.poweb.listen,
             tls=server_tls(config.poweb, config.network.minimum_tls_version),
         ) as server,
