@@ -29,6 +29,7 @@ def test_another_name_is_no_attribute():
         ("from awala import PrivateApp", "awala.sdk.app", "starlette"),
         ("import awala.cli.gateway", "awala.cli.asking", "cryptography"),
         ("import awala.cli.gateway", "awala.cli.asking", "pydantic"),
+        ("import awala.cli.gateway_node", "awala.nodes.private_gateway.visit", "grpc"),
     ],
 )
 def test_imports_bring_no_more_than_is_needed(statement, loaded, absent):

@@ -7,18 +7,21 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from awala.base.clock import Clock
 from awala.base.errors import ConfigurationError
 from awala.bindings.addressing import AddressError, Dialler, DohResolver, Service, Target, TrustAnchors
-from awala.bindings.cogrpc import CogRpcClient
 from awala.bindings.errors import UnreachableError
 from awala.bindings.hosts import Hosts
 from awala.bindings.pohttp import PoHttpClient
 from awala.bindings.poweb import PoWebClient
 from awala.nodes.config import DoorConfig, NetworkConfig
+
+if TYPE_CHECKING:
+    from awala.bindings.cogrpc import CogRpcClient
 
 _TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -42,6 +45,8 @@ class Network:
 
     async def connect_cogrpc(self, address: str) -> CogRpcClient:
         """Return a client for an Internet gateway's courier door; raises AddressError, UnreachableError."""
+        from awala.bindings.cogrpc import CogRpcClient  # noqa: PLC0415 - brings gRPC, of 10 MB
+
         target = await self._reachable(address, Service.COURIER_RELAY)
         return CogRpcClient.for_internet_gateway(
             target.host,
@@ -52,6 +57,8 @@ class Network:
 
     async def connect_courier(self, host: str, port: int) -> CogRpcClient:
         """Return a client for a courier in the local network."""
+        from awala.bindings.cogrpc import CogRpcClient  # noqa: PLC0415 - the same
+
         return await CogRpcClient.for_courier(host, port)
 
     async def _reachable(self, address: str, service: Service) -> Target:

@@ -8,10 +8,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
 
 from awala.base.clock import Clock
 from awala.base.errors import StorageFullError
-from awala.bindings.cogrpc import CogRpcClient, Fulfilled, OutgoingCargo
+from awala.bindings.cogrpc import Fulfilled, OutgoingCargo
 from awala.messages import MessageError
 from awala.nodes.channel import PreparedCargo, Unpacker
 from awala.nodes.events import EventHub, Way
@@ -21,13 +22,16 @@ from awala.nodes.private_gateway.freight import Freight
 from awala.spool.model import Kind
 from awala.spool.port import Spool
 
+if TYPE_CHECKING:
+    from awala.bindings.cogrpc import CogRpcClient
+
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 5.0
 """Between the two halves of a visit, so that apps can answer what came (RS-000, rules §6)."""
 
 
-ConnectCourier = Callable[[str, int], Awaitable[CogRpcClient]]
+ConnectCourier: TypeAlias = Callable[[str, int], Awaitable["CogRpcClient"]]
 """Returns a client for the courier at a host and port of the local network."""
 
 
