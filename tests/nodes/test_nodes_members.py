@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from awala.base.errors import ConfigurationError
@@ -89,6 +91,23 @@ async def open_mailbox(door, key, certificate):
     response = handshake(NONCE, (key, certificate))
     async with door.collect(NONCE, response, StreamingMode.CLOSE_UPON_COMPLETION):
         """Nothing else is wanted."""
+
+
+@pytest.mark.rule("3.11", "11.3")
+async def test_what_a_node_collects_ends_when_it_is_refused():
+    internet = await internet_side()
+    gateway = await private_side(internet)
+    for door, members, key, certificate in (
+        (gateway.node.local, gateway.node.members, ENDPOINT, endpoint_path(gateway).leaf),
+        (internet.node.gateway_door, internet.node.members, PGW, gateway.own_certificate()),
+    ):
+        response = handshake(NONCE, (key, certificate))
+        async with door.collect(NONCE, response, StreamingMode.KEEP_ALIVE) as mailbox:
+            waiting = asyncio.ensure_future(mailbox.next())
+            await members.refuse(PEER.node_id)
+            assert not (await asyncio.wait([waiting], timeout=0.05))[0]
+            await members.refuse(key.node_id)
+            assert await asyncio.wait_for(waiting, 10) is None
 
 
 @pytest.mark.rule("3.11", "11.3")

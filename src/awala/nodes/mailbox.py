@@ -41,19 +41,19 @@ class Mailbox:
         clock: Clock,
         events: EventHub,
         mode: StreamingMode,
-        until: asyncio.Event | None = None,
+        until: Sequence[asyncio.Event] = (),
     ) -> None:
         self._spool = spool
         self._hops = tuple(hops)
         self._clock = clock
         self._events = events
         self._mode = mode
-        self._until = until or asyncio.Event()
+        self._until = until
         self._leased: dict[tuple[int, int], Item] = {}
 
     async def next(self) -> CollectedParcel | None:
         """Return the next parcel; None when the peer should come back, or the queue is all it wants."""
-        while not self._until.is_set():
+        while not any(event.is_set() for event in self._until):
             cursors = [self._spool.cursor(hop) for hop in self._hops]
             found = await self._take()
             if found is not None:
@@ -125,7 +125,8 @@ class Mailbox:
 
     async def _wait(self, cursors: Sequence[int]) -> None:
         changes = [self._spool.changed(hop, cursor) for hop, cursor in zip(self._hops, cursors, strict=True)]
-        await first_of(self._clock.sleep(RECHECK_SECONDS), self._until.wait(), *changes)
+        ends = [event.wait() for event in self._until]
+        await first_of(self._clock.sleep(RECHECK_SECONDS), *ends, *changes)
 
 
 @asynccontextmanager
@@ -136,9 +137,9 @@ async def open_mailbox(
     clock: Clock,
     events: EventHub,
     mode: StreamingMode,
-    until: asyncio.Event | None = None,
+    until: Sequence[asyncio.Event] = (),
 ) -> AsyncIterator[Mailbox]:
-    """Open a mailbox for as long as a connection lives; ``until`` is set when the peer should come back."""
+    """Open a mailbox for as long as a connection lives; one of ``until`` is set when it is to end."""
     mailbox = Mailbox(spool, hops, clock=clock, events=events, mode=mode, until=until)
     try:
         yield mailbox

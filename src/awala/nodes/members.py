@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from weakref import WeakKeyDictionary
 
 from awala.base.errors import ConfigurationError
 from awala.bindings.errors import Forbidden, Unauthenticated
@@ -33,6 +36,7 @@ class Members:
         self._vault = vault
         self._namespace = namespace
         self._refused = refused
+        self._open: WeakKeyDictionary[asyncio.Event, frozenset[str]] = WeakKeyDictionary()
 
     @classmethod
     async def load(cls, vault: Vault, namespace: str) -> Members:
@@ -61,11 +65,20 @@ class Members:
             raise ConfigurationError(f"{node_id!r} is not the id of a node")
         await self._vault.put_record(_refusals(self._namespace), node_id, b"")
         self._refused |= {node_id}
+        for event, node_ids in self._open.items():
+            if node_id in node_ids:
+                event.set()
 
     async def admit(self, node_id: str) -> None:
         """Serve this node again; nothing happens if it is not refused."""
         await self._vault.delete_record(_refusals(self._namespace), node_id)
         self._refused -= {node_id}
+
+    def refusal(self, node_ids: Iterable[str]) -> asyncio.Event:
+        """Return an event that is set when one of these nodes is refused: what it has open ends then."""
+        event = asyncio.Event()
+        self._open[event] = frozenset(node_ids)
+        return event
 
     def require(self, node_id: str) -> None:
         """Raise Unauthenticated if a node that shows a certificate of ours is refused."""

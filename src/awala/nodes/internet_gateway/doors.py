@@ -114,14 +114,19 @@ class GatewayDoor:
 
     @asynccontextmanager
     async def collect(self, nonce: bytes, response: bytes, mode: StreamingMode) -> AsyncIterator[Mailbox]:
-        """Open the mailbox of every private gateway that signed the nonce."""
+        """Open the mailbox of every private gateway that signed the nonce, until one of them is refused."""
         now = self._clock.now()
         ids = identify_collectors(nonce, response, self._credentials.own_certificates(now), now)
         for node_id in ids:
             self._members.require(node_id)
         hops = [Hop(GATEWAY, node_id) for node_id in ids]
         async with open_mailbox(
-            self._spool, hops, clock=self._clock, events=self._events, mode=mode
+            self._spool,
+            hops,
+            clock=self._clock,
+            events=self._events,
+            mode=mode,
+            until=(self._members.refusal(ids),),
         ) as mailbox:
             yield mailbox
 

@@ -160,7 +160,7 @@ class LocalService:
         """Open the mailboxes of every endpoint that signed the nonce.
 
         They close once another certificate of ours is in use: endpoints come back, and get a new one
-        themselves (decision 45).
+        themselves (decision 45); and when one of these endpoints is refused.
         """
         now = self._clock.now()
         ids = identify_collectors(nonce, response, self._credentials.own_certificates(now), now)
@@ -173,7 +173,7 @@ class LocalService:
             clock=self._clock,
             events=self._events,
             mode=mode,
-            until=self._credentials.changed(),
+            until=(self._credentials.changed(), self._members.refusal(ids)),
         ) as mailbox:
             yield mailbox
 
