@@ -128,7 +128,7 @@ class Tls(Section):
     """Certificate authorities (PEM) to trust besides those of the system."""
 
     minimum_version: Literal["1.2", "1.3"] = "1.2"
-    """Oldest version of TLS to use or to accept."""
+    """Oldest version of TLS to use or to accept; gRPC, for CogRPC, takes 1.2 and 1.3 in any case."""
 
 
 class Storage(Section):
