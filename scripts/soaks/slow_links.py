@@ -85,7 +85,7 @@ class _Gateway:
 
     async def npm_collect(self, port: int) -> list[dict[str, Any]]:
         """Let the npm client collect until there is no more."""
-        signer = {name: self.private[name] for name in ("privateKey", "certificate")}
+        signer = {"privateKey": self.private["privateKey"], "certificate": self.private["nodeCertificate"]}
         found: list[dict[str, Any]] = await self.peer.ask(
             "collectParcels", port=port, signers=[signer], mode="close-upon-completion"
         )
@@ -127,7 +127,7 @@ async def we_collect(gateway: _Gateway, size: int) -> str:
     )
     key = keys.IdentityPrivateKey.load(gateway.private["privateKey"])
     (pki,) = _modules("awala.pki")
-    certificate = pki.Certificate.parse(gateway.private["certificate"])
+    certificate = pki.Certificate.parse(gateway.private["nodeCertificate"])
 
     def sign(nonce: bytes) -> list[bytes]:
         return [messages.sign_detached(messages.DetachedSignatureType.NONCE, nonce, key, certificate)]
