@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,18 +20,39 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from awala.base.clock import Clock, SystemClock
-from awala.bindings.cogrpc import CogRpcClient, OutgoingCargo
+from awala.bindings.cogrpc import CogRpcClient, CogRpcServer, OutgoingCargo, make_courier_certificate
+from awala.bindings.errors import UnreachableError
 from awala.crypto import IdentityPrivateKey
-from awala.messages import Parcel, Recipient, Registration
+from awala.messages import (
+    DetachedSignatureType,
+    Parcel,
+    ParcelCollectionAck,
+    Recipient,
+    Registration,
+    RegistrationRequest,
+    sign_detached,
+)
 from awala.messages.limits import EMITTED_PARCEL_MAX
+from awala.nodes.background import in_background
 from awala.nodes.config import DoorConfig, StorageConfig
+from awala.nodes.courier.node import open_courier
 from awala.nodes.courier.root import CourierConfig, run_courier
 from awala.nodes.internet_gateway.root import (
     InternetGatewayConfig,
     create_internet_gateway,
     run_internet_gateway,
 )
-from awala.nodes.lanes import GATEWAY, REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY, UNPACK_HOP
+from awala.nodes.lanes import (
+    ENDPOINT,
+    GATEWAY,
+    REQUESTS,
+    TO_INTERNET_GATEWAY,
+    TO_PRIVATE_GATEWAY,
+    UNPACK_HOP,
+    UPLINK,
+)
+from awala.nodes.private_gateway.node import PrivateGateway, open_private_gateway
+from awala.nodes.private_gateway.root import create_private_gateway
 from awala.pki import Certificate, Role, issue_now
 from awala.spool.model import Hop
 from awala.spool.port import Spool
@@ -178,11 +199,15 @@ class PeerInternetGateway:
         """Have loads wait for a private gateway; each becomes a cargo."""
         await self._ask("keep", peerId=gateway_id, loads=loads)
 
-    async def cargoes_for(self, gateway: PeerGateway, *loads: Sequence[bytes]) -> list[bytes]:
-        """Return cargo for a private gateway with these loads."""
-        await self.keep(gateway.id, *loads)
-        cargoes: list[bytes] = await self._ask("cargoesFor", authorization=await gateway.authorize())
+    async def cargoes_of(self, authorization: bytes) -> list[bytes]:
+        """Return the cargo that a CCA gives access to."""
+        cargoes: list[bytes] = await self._ask("cargoesFor", authorization=authorization)
         return cargoes
+
+    async def cargoes_for(self, gateway: PeerGateway, *loads: Sequence[bytes]) -> list[bytes]:
+        """Return cargo for a private gateway of the peer with these loads."""
+        await self.keep(gateway.id, *loads)
+        return await self.cargoes_of(await gateway.authorize())
 
     async def unpack(self, cargoes: Sequence[bytes]) -> list[bytes]:
         """Return all that is in these cargoes from its private gateways."""
@@ -287,7 +312,7 @@ def android_certificate(address: str) -> dict[str, bytes]:
 
 
 async def resting(spool: Spool, hop: Hop) -> list[bytes]:
-    """Return what rests at a hop, sorted."""
+    """Return what rests at a hop and may leave in cargo, sorted."""
     items = await spool.snapshot(hop, now=datetime.now(UTC), budget=ALL)
     bodies = [await spool.body(item) for item in items]
     return sorted(body for body in bodies if body is not None)
@@ -364,6 +389,80 @@ class OurCourier:
 
 
 @asynccontextmanager
+async def our_travelling_courier(
+    directory: Path, clock: Clock, connect: Callable[[str], Awaitable[CogRpcClient]]
+) -> AsyncIterator[OurCourier]:
+    """Run a courier of ours that gets its clients for Internet gateways from ``connect``."""
+    tls = make_courier_certificate([ip_address("127.0.0.1")], now=clock.now()).tls
+    async with (
+        open_courier(StorageConfig(directory=directory), clock=clock, connect=connect) as node,
+        in_background(node.run()),
+        CogRpcServer.for_courier(node.door, "127.0.0.1:0", tls=tls) as server,
+    ):
+        yield OurCourier(node, port_in(server.address))
+
+
+@dataclass(frozen=True)
+class OurPrivateGateway:
+    """A private gateway of ours, with an endpoint of ours behind it."""
+
+    node: PrivateGateway
+    endpoint: IdentityPrivateKey
+    household: Household
+
+    async def send(self, parcel: bytes) -> None:
+        """Hand over a parcel of the endpoint."""
+        local = self.node.local
+        certificate = self.household.certificate
+        signature = sign_detached(DetachedSignatureType.PARCEL_DELIVERY, parcel, self.endpoint, certificate)
+        await local.deliver(parcel, await local.recognise(signature))
+
+    async def visited(self, port: int) -> tuple[int, int]:
+        """Be visited by a courier; return how many cargoes were collected and delivered."""
+        steps = [step async for step in self.node.visit.run("127.0.0.1", port)]
+        return steps[-1].collected, steps[-1].delivered
+
+    async def arrived(self) -> list[bytes]:
+        """Return the parcels that wait for the endpoint."""
+        spool, hop = self.node._spool, Hop(ENDPOINT, self.endpoint.node_id)
+        items = await spool.lease(hop, now=datetime.now(UTC), duration=timedelta(hours=1), limit=1000)
+        bodies = [await spool.body(item) for item in items]
+        await spool.return_lease(items)
+        return sorted(body for body in bodies if body is not None)
+
+    async def leaving(self, internet_gateway_id: str) -> list[bytes]:
+        """Return the parcels that wait for the Internet gateway."""
+        return await resting(self.node._spool, Hop(UPLINK, internet_gateway_id))
+
+
+@asynccontextmanager
+async def our_private_gateway(
+    directory: Path, clock: Clock, internet_gateway: PeerInternetGateway
+) -> AsyncIterator[OurPrivateGateway]:
+    """Run a private gateway of ours that has registered once and is off-line since."""
+    storage = StorageConfig(directory=directory)
+    await create_private_gateway(storage)
+    reachable = [internet_gateway]
+
+    async def connect(_address: str) -> Any:
+        if not reachable:
+            raise UnreachableError("off-line")
+        return reachable.pop()
+
+    async with open_private_gateway(
+        storage, clock=clock, connect=connect, connect_courier=CogRpcClient.for_courier
+    ) as node:
+        await node.pairing.pair(ADDRESS)
+        endpoint = identity_key("js", "ep")
+        authorization = await node.local.preregister(endpoint.public_key.digest)
+        request = RegistrationRequest(endpoint.public_key, authorization).serialize(endpoint)
+        registered = Registration.parse(await node.local.register(request))
+        household = Household(endpoint, registered.node_certificate, registered.gateway_certificate)
+        async with in_background(node.run()):
+            yield OurPrivateGateway(node, endpoint, household)
+
+
+@asynccontextmanager
 async def our_courier(
     directory: Path, *, clock: Clock | None = None, quota: int | None = None
 ) -> AsyncIterator[OurCourier]:
@@ -416,7 +515,7 @@ async def deliver_ours(client: CogRpcClient, cargoes: Sequence[bytes], safe: lis
 
     async with client, aclosing(client.deliver(outgoing())) as acknowledged:
         async for number in acknowledged:
-            safe.append(cargoes[int(number)])
+            safe.append(cargoes[int(number)])  # noqa: PERF401 - what came before a cut counts
 
 
 async def collect_ours(client: CogRpcClient, authorization: bytes, got: list[bytes]) -> None:
@@ -425,6 +524,31 @@ async def collect_ours(client: CogRpcClient, authorization: bytes, got: list[byt
         async for incoming in collected:
             got.append(incoming.cargo)
             await incoming.acknowledge()
+
+
+def to_the_internet(endpoint: IdentityPrivateKey, count: int, size: int = 100) -> list[bytes]:
+    """Make parcels by an endpoint for somebody at an Internet endpoint."""
+    now = datetime.now(UTC)
+    certificate = issue_now(
+        subject_key=endpoint.public_key, issuer_key=endpoint, issuer=None, role=Role.ENDPOINT, now=now
+    )
+    return [
+        Parcel(
+            recipient=Recipient(identity_key("js", "peer").node_id, "pong.example.com"),
+            message_id=str(uuid.uuid4()),
+            creation_date=(now - BACKDATING).replace(microsecond=0),
+            ttl=TTL,
+            payload=number.to_bytes(4) + bytes(size - 4),
+            sender_certificate=certificate,
+        ).serialize(endpoint)
+        for number in range(count)
+    ]
+
+
+def acknowledgements(parcels: Sequence[bytes]) -> list[bytes]:
+    """Return the PCAs for these parcels."""
+    read = map(Parcel.parse, parcels)
+    return [ParcelCollectionAck(p.sender_id, p.recipient.id, p.message_id).serialize() for p in read]
 
 
 def one_each(items: Sequence[bytes]) -> list[list[bytes]]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from interop_cogrpc import (
     A_MOMENT,
+    acknowledgements,
     cogrpc_peer,
     collect,
     deliver,
@@ -22,7 +23,7 @@ from interop_cogrpc import (
     way_to_internet_gateway,
 )
 
-from awala.messages import Cargo, Parcel, ParcelCollectionAck, Recipient
+from awala.messages import Cargo, Recipient
 from awala.messages.limits import EMITTED_PAYLOAD_MAX
 from awala.pki import Role, issue_now
 from awala.testing import Authority, ChaosProxy, Weather
@@ -87,11 +88,6 @@ def everything(count):
 
 def items(count, size=100):
     return [number.to_bytes(4) + bytes(size - 4) for number in range(count)]
-
-
-def acknowledgements(parcels):
-    read = map(Parcel.parse, parcels)
-    return [ParcelCollectionAck(p.sender_id, p.recipient.id, p.message_id).serialize() for p in read]
 
 
 # ---- any number ------------------------------------------------------------------------------------------

@@ -177,8 +177,8 @@ async def test_a_collection_that_an_internet_gateway_cut_is_completed_with_the_s
     authorization = await gateway.authorize()
     before, after = [], []
     async with serving_internet_gateway(internet_gateway, authority, cutAfter=CUT_AFTER) as server:
+        client = client_of_internet_gateway(server.port, authority)
         with pytest.raises(UnreachableError):
-            client = client_of_internet_gateway(server.port, authority)
             await collect_ours(client, authorization, before)
     async with serving_internet_gateway(internet_gateway, authority) as server:
         await collect_ours(client_of_internet_gateway(server.port, authority), authorization, after)

@@ -63,7 +63,7 @@ CONNECTION_GRACE: Final = 30.0
 """Seconds that calls have to end once their connection is too old."""
 
 END_WAIT: Final = 2.0
-"""Seconds in which a peer may end a delivery that it acknowledged whole; deployed gateways may never end it."""
+"""Seconds in which a peer may end a delivery that it acknowledged whole; deployed gateways never do."""
 
 CONNECTION_IDLE: Final = 10.0
 """Seconds after which a connection without a call is closed."""
