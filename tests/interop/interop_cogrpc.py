@@ -142,9 +142,9 @@ class Household:
         assert EMITTED_PARCEL_MAX - len(parcel) <= 2 * A_FEW
         return parcel
 
-    def parcels(self, count: int, size: int = 100) -> list[bytes]:
+    def parcels(self, count: int, size: int = 100, sender: IdentityPrivateKey | None = None) -> list[bytes]:
         """Make parcels with ``size`` octets for payload, ready to leave."""
-        sender, now = identity_key("js", "peer"), datetime.now(UTC)
+        sender, now = sender or identity_key("js", "peer"), datetime.now(UTC)
         authorization = issue_now(
             subject_key=sender.public_key,
             issuer_key=self.key,

@@ -32,7 +32,7 @@ from helpers.node_peer import PeerError
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.cell(peer="js-cogrpc")]
 
-COUNTS = (0, 1, 30)
+COUNTS = (0, pytest.param(1, marks=pytest.mark.thorough), 30)
 PARCEL = 100_000
 SOME = 5
 """Cargoes that get through before a link is cut."""

@@ -23,7 +23,7 @@ from awala.testing import Authority
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.cell(peer="js-cogrpc")]
 
-COUNTS = (0, 1, 30)
+COUNTS = (0, pytest.param(1, marks=pytest.mark.thorough), 30)
 CUT_AFTER = 12
 """The message at which a server cuts everything."""
 
