@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Peers whose clocks are an hour fast or slow: what the reference libraries make of ours, and we of theirs."""
+"""Peers whose clocks are an hour fast or slow: what the libraries make of ours, and we of theirs."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from interop_cast import EXAMPLES, a_message, example, made_by_peer, opened, read_by_peer, seal
 from interop_cogrpc import (
-    ADDRESS,
-    Household,
-    acknowledgements,
     client_of_internet_gateway,
     cogrpc_peer,
     collect,
     collect_ours,
     deliver,
     deliver_ours,
-    one_each,
     open_peer_courier,
-    open_peer_gateway,
-    open_peer_internet_gateway,
-    our_courier,
-    our_internet_gateway,
-    our_private_gateway,
     port_in,
     serving_internet_gateway,
+)
+from interop_gateways import (
+    ADDRESS,
+    Household,
+    acknowledgements,
+    one_each,
+    open_peer_gateway,
+    open_peer_internet_gateway,
     to_the_internet,
 )
+from interop_nodes import our_courier, our_internet_gateway, our_private_gateway
 
 from awala.base.clock import SystemClock
 from awala.bindings.poweb import poweb_app, serve_poweb

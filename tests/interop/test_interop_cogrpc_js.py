@@ -8,20 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from interop_cogrpc import (
-    A_MOMENT,
-    acknowledgements,
-    cogrpc_peer,
-    collect,
-    deliver,
-    one_each,
-    open_peer_gateway,
-    open_peer_internet_gateway,
-    our_courier,
-    our_internet_gateway,
-    way_to_courier,
-    way_to_internet_gateway,
-)
+from interop_cogrpc import cogrpc_peer, collect, deliver, way_to_courier, way_to_internet_gateway
+from interop_gateways import acknowledgements, one_each, open_peer_gateway, open_peer_internet_gateway
+from interop_nodes import A_MOMENT, our_courier, our_internet_gateway
 
 from awala.messages import Cargo, Recipient
 from awala.messages.limits import EMITTED_PAYLOAD_MAX

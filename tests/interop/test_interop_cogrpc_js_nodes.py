@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import pytest
 from interop_cogrpc import (
-    acknowledgements,
     client_of_internet_gateway,
     cogrpc_peer,
     collect,
     deliver,
-    one_each,
     open_peer_courier,
+    serving_internet_gateway,
+)
+from interop_gateways import (
+    acknowledgements,
+    one_each,
     open_peer_gateway,
     open_peer_internet_gateway,
-    our_private_gateway,
-    our_travelling_courier,
-    serving_internet_gateway,
     to_the_internet,
 )
+from interop_nodes import our_private_gateway, our_travelling_courier
 
 from awala.bindings.errors import UnreachableError
 from awala.testing import Authority

@@ -9,12 +9,10 @@ from interop_cogrpc import (
     cogrpc_peer,
     collect_ours,
     deliver_ours,
-    one_each,
     open_peer_courier,
-    open_peer_gateway,
-    open_peer_internet_gateway,
     serving_internet_gateway,
 )
+from interop_gateways import one_each, open_peer_gateway, open_peer_internet_gateway
 
 from awala.bindings.cogrpc import CogRpcClient, Fulfilled, PeerFullError
 from awala.bindings.errors import MalformedError, UnauthenticatedError, UnreachableError

@@ -10,18 +10,13 @@ from interop_cogrpc import (
     cogrpc_peer,
     collect,
     deliver,
-    one_each,
     open_peer_courier,
-    open_peer_gateway,
-    open_peer_internet_gateway,
-    our_courier,
-    our_internet_gateway,
-    our_private_gateway,
     serving_internet_gateway,
-    to_the_internet,
     way_to_courier,
     way_to_internet_gateway,
 )
+from interop_gateways import one_each, open_peer_gateway, open_peer_internet_gateway, to_the_internet
+from interop_nodes import our_courier, our_internet_gateway, our_private_gateway
 
 from awala.messages import Cargo, CargoCollectionAuthorization
 from awala.testing import Authority
