@@ -88,7 +88,7 @@ async def test_the_client_brings_cargo_to_our_internet_gateway_and_fetches_it_th
     peer, internet_gateway, gateways, count
 ):
     sender, recipient = gateways
-    parcels = (await recipient.household()).parcels(count, PARCEL)
+    parcels = (await recipient.household()).parcels(count)
 
     delivered = await deliver(peer, internet_gateway.way, await sender.fill(*one_each(parcels)))
 
