@@ -131,7 +131,7 @@ async def test_the_client_gives_all_its_cargo_although_it_makes_each_while_nothi
 ):
     cargoes = await gateway.fill(*one_each(items(5)))
 
-    assert await deliver(peer, courier.way, cargoes, pause=100) == everything(5)
+    assert await deliver(peer, courier.way, cargoes, pause=50) == everything(5)
 
 
 # ---- the largest -----------------------------------------------------------------------------------------

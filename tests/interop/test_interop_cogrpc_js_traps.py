@@ -142,9 +142,9 @@ async def test_trap_29_the_client_stops_when_nothing_is_pending_so_we_hold_ackno
 
     async with serving_internet_gateway(distant, authority) as server:
         way = way_to_internet_gateway(server.port)
-        assert await deliver(peer, way, cargoes, pause=150) == only_one
+        assert await deliver(peer, way, cargoes, pause=1000) == only_one
     async with our_courier(tmp_path / "courier") as courier:
-        assert await deliver(peer, way_to_courier(courier.port), cargoes, pause=150) == all_of_them
+        assert await deliver(peer, way_to_courier(courier.port), cargoes, pause=50) == all_of_them
 
 
 async def test_the_client_leaves_without_an_error_when_its_own_cargo_is_long_in_coming(peer, tmp_path):
