@@ -11,8 +11,10 @@ from interop_cast import Cast, make_cast
 
 from helpers.node_peer import SETS, NodePeer
 
+CORE_PEERS = [pytest.param(name, marks=pytest.mark.cell(peer=f"js-core-{name}")) for name in SETS]
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=SETS)
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=CORE_PEERS)
 async def peer(request):
     async with NodePeer(request.param) as node_peer:
         yield node_peer
