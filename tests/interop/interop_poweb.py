@@ -243,14 +243,11 @@ class Sender:
 
 
 @asynccontextmanager
-async def sender_at(gateway: GatewayAtADoor) -> AsyncIterator[Sender]:
-    """Register a node of ours at a door."""
+async def sender_at(client: PoWebClient) -> AsyncIterator[Sender]:
+    """Register a node of ours at the gateway that a client speaks with, and close the client."""
     key = identity_key("js", "peer")
-    client = gateway.client()
-    try:
+    async with client:
         authorization = await client.preregister(key.public_key.digest)
         request = RegistrationRequest(key.public_key, authorization).serialize(key)
         registration = Registration.parse(await client.register(request))
         yield Sender(client, key, registration.node_certificate)
-    finally:
-        await client.aclose()

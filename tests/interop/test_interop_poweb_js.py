@@ -15,7 +15,6 @@ from interop_poweb import ADDRESS, Recipients, internet_gateway, private_gateway
 from awala.crypto import IdentityPrivateKey
 from awala.messages.limits import MAX_PARCEL_SIZE, MAX_RAMF_SIZE
 from awala.pki import Certificate
-from awala.testing import Authority
 from helpers.node_peer import NodePeer, PeerError
 
 pytestmark = [
@@ -44,16 +43,9 @@ def at(*doors, showing):
 DOORS = ("private", "internet")
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def peer(tmp_path_factory, authority):
-    trusted = authority.write_ca(tmp_path_factory.mktemp("authority") / "ca.pem")
-    async with NodePeer(environment={"NODE_EXTRA_CA_CERTS": str(trusted)}) as node_peer:
-        yield node_peer
+@pytest.fixture
+def peer(production_peer):
+    return production_peer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -69,7 +61,7 @@ async def gateway(request, tmp_path_factory, authority):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sender(gateway):
-    async with sender_at(gateway) as sender:
+    async with sender_at(gateway.client()) as sender:
         yield sender
 
 
