@@ -235,6 +235,12 @@ def test_titles_are_told_apart():
         assert not any("|" in title for title in titles)
 
 
+def test_each_of_the_35_traps_has_a_test_that_bears_its_number():
+    numbers = {name.split("_")[2] for name in functions_of_tests() if name.startswith("test_trap_")}
+
+    assert numbers == {f"{number:02}" for number in range(1, 36)}
+
+
 def test_every_excuse_is_for_cells_of_the_table_and_each_has_one():
     table = read_table()
     cells = [cell for defect in table.defects for cell in defect.cells]

@@ -70,6 +70,10 @@ serveLines({
     return path.map(parts.writeCertificate);
   },
 
+  // Asks a resolver where a service of an Internet address is; null if there is no such name.
+  resolveAddress: ({ address, service, resolver }) =>
+    core.resolveInternetAddress(address, service, resolver),
+
   // What the library's tools for tests make: keys of all nodes, and the paths between them.
   async makeFixtures() {
     const testing = require('@relaycorp/relaynet-testing');
