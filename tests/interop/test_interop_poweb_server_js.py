@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Our PoWeb client, and our private gateway, at an Internet gateway made of the core library from npm."""
+"""Our PoWeb client, private gateway and endpoint at gateways made of the core library from npm."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -13,7 +14,11 @@ from interop_poweb import ADDRESS, HOST, Recipients, private_gateway, sender_at
 
 from awala.bindings.errors import BindingError, MalformedError, RefusedError, UnauthenticatedError
 from awala.bindings.poweb import PoWebClient, StreamingMode
-from awala.messages import NodeConnectionParams, RegistrationRequest
+from awala.crypto import IdentityPublicKey, SessionKey, SessionPublicKey
+from awala.messages import NodeConnectionParams, RegistrationRequest, ServiceMessage
+from awala.messages.media_types import PDA_PATH
+from awala.nodes.background import in_background
+from awala.nodes.endpoint.root import open_private_endpoint
 from awala.pki import Certificate
 from helpers.cast import identity_key
 from helpers.node_peer import NodePeer
@@ -48,8 +53,8 @@ class Server:
         return await asyncio.wait_for(question, PATIENCE)
 
 
-async def open_server(peer):
-    opened = await peer.ask("openPoWebServer", address=ADDRESS)
+async def open_server(peer, **options):
+    opened = await peer.ask("openPoWebServer", address=ADDRESS, **options)
     certificate = Certificate.parse(opened["certificate"])
     return Server(peer, opened["server"], f"{HOST}:{opened['port']}", certificate)
 
@@ -204,3 +209,63 @@ async def test_our_private_gateway_takes_parcels_out_and_in(server, recipients, 
     assert set(served["delivered"]) == set(outgoing)
     assert sorted(served["acknowledged"]) == sorted(incoming)
     assert others == []
+
+
+# ---- our endpoint ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.cell("poweb-client-endpoint")
+async def test_our_endpoint_writes_to_one_of_theirs_and_is_answered(production_peer, tmp_path):
+    server = await open_server(production_peer, forEndpoints=True)
+    key, session_key = [await production_peer.ask(make) for make in ("makeIdentityKey", "makeSessionKey")]
+    theirs = NodeConnectionParams(
+        "service.example.com",
+        IdentityPublicKey.load(key["publicKey"]),
+        SessionKey(session_key["keyId"], SessionPublicKey.load(session_key["publicKey"])),
+    )
+    answers = asyncio.Queue()
+
+    async def handle(attempt):
+        answers.put_nowait((attempt.message.sender_id, attempt.message.content))
+
+    gateway = f"http://{server.address}"
+    async with (
+        open_private_endpoint(tmp_path, gateway=gateway) as endpoint,
+        in_background(endpoint.run(handle)),
+    ):
+        await asyncio.wait_for(endpoint.registered.wait(), PATIENCE)
+        service = await endpoint.identity.add_internet_peer(theirs)
+        await endpoint.send_authorization(service)
+        await endpoint.identity.send(service.id, ServiceMessage("text/plain", b"a question"))
+
+        sent = (await server.served(delivered=2))["delivered"]
+        read = [
+            await production_peer.ask(
+                "read", kind="parcel", octets=parcel, sessionPrivateKey=session_key["privateKey"]
+            )
+            for parcel in sent
+        ]
+        messages = {each["payload"]["type"]: each["payload"]["content"] for each in read}
+        papers = await production_peer.ask(
+            "read", kind="privateEndpointConnectionParams", octets=messages[PDA_PATH]
+        )
+        answer = await production_peer.ask(
+            "make",
+            kind="parcel",
+            privateKey=key["privateKey"],
+            certificate=papers["leaf"],
+            chain=papers["authorities"],
+            recipient={"id": endpoint.node_id, "internetAddress": papers["internetAddress"]},
+            sessionKey=papers["sessionKey"],
+            payload={"type": "text/plain", "content": b"an answer"},
+            creationDate=(datetime.now(UTC) - timedelta(minutes=5)).isoformat(),
+            ttl=3600,
+        )
+        await server.queue(answer["octets"])
+        found = await asyncio.wait_for(answers.get(), PATIENCE)
+        served = await server.served(acknowledged=1)
+
+    assert messages["text/plain"] == b"a question"
+    assert papers["internetAddress"] == ADDRESS
+    assert found == (service.id, b"an answer")
+    assert served["problems"] == []

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
+import subprocess
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,8 @@ from helpers.interop_table import (
 from helpers.node_peer import PRODUCTION
 
 pytest_plugins = "pytester"
+
+SOAK = FOLDER.parent.parent / "scripts" / "soaks" / "interop.py"
 
 SEND, TAKE = "door-send", "door-take"
 DEFECT = Defect("other", (TAKE,), "It takes nothing.", "test_takes_nothing")
@@ -211,6 +216,32 @@ def test_a_mark_of_a_cell_that_is_excused_is_an_error(run, monkeypatch):
 
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     outcome.stderr.fnmatch_lines(["*test_one_of_two*defects.toml excuses js-core-newest:core-messages*"])
+
+
+# ---- the command -------------------------------------------------------------------------------------
+
+
+def load_soak():
+    spec = importlib.util.spec_from_file_location("soak_interop", SOAK)
+    soak = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(soak)
+    return soak
+
+
+def test_the_command_compares_with_the_page_as_it_was_committed(tmp_path):
+    file = tmp_path / "docs" / "page.md"
+    file.parent.mkdir()
+    committed = partial(load_soak().committed, tmp_path, file)
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+
+    assert committed() == ""
+    file.write_text("as it lies there")
+    assert committed() == "as it lies there"
+    git(["git", "init"])
+    git(["git", "add", "."])
+    git(["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "-m", "x"])
+    file.write_text("written by a bad run")
+    assert committed() == "as it lies there"
 
 
 # ---- what the files name -----------------------------------------------------------------------------

@@ -46,10 +46,10 @@ async function bodyOf(request) {
   return Buffer.concat(parts);
 }
 
-/** An Internet gateway for private gateways, with all in memory. */
+/** A gateway with all in memory: an Internet gateway, or, with `forEndpoints`, a private gateway behind one. */
 class PoWebServer {
-  constructor(core, ws, parts, address, identity, certificate) {
-    Object.assign(this, { address, certificate, core, identity, parts, ws });
+  constructor(core, ws, { address, forEndpoints }, identity, certificate) {
+    Object.assign(this, { address, certificate, core, forEndpoints, identity, ws });
     this.delivered = [];
     this.acknowledged = [];
     this.problems = [];
@@ -64,14 +64,25 @@ class PoWebServer {
     };
   }
 
-  static async create(core, ws, parts, address) {
+  static async create(core, ws, options) {
+    const validityEndDate = new Date(Date.now() + 180 * DAY_MS);
+    const top = await core.generateRSAKeyPair();
+    const topCertificate = await core.issueGatewayCertificate({
+      issuerPrivateKey: top.privateKey,
+      subjectPublicKey: top.publicKey,
+      validityEndDate,
+    });
+    if (!options.forEndpoints) {
+      return new PoWebServer(core, ws, options, top, topCertificate);
+    }
     const identity = await core.generateRSAKeyPair();
     const certificate = await core.issueGatewayCertificate({
-      issuerPrivateKey: identity.privateKey,
+      issuerCertificate: topCertificate,
+      issuerPrivateKey: top.privateKey,
       subjectPublicKey: identity.publicKey,
-      validityEndDate: new Date(Date.now() + 180 * DAY_MS),
+      validityEndDate,
     });
-    return new PoWebServer(core, ws, parts, address, identity, certificate);
+    return new PoWebServer(core, ws, options, identity, certificate);
   }
 
   async listen() {
@@ -144,13 +155,14 @@ class PoWebServer {
     if (!digest.equals(toBuffer(authorization.gatewayData))) {
       throw new Refusal(403, 'the authorization is for another key');
     }
-    const certificate = await this.core.issueGatewayCertificate({
+    const issue = this.forEndpoints ? this.core.issueEndpointCertificate : this.core.issueGatewayCertificate;
+    const certificate = await issue({
       issuerCertificate: this.certificate,
       issuerPrivateKey: this.identity.privateKey,
       subjectPublicKey: request.privateNodePublicKey,
       validityEndDate: new Date(Date.now() + 179 * DAY_MS),
     });
-    const { sessionKey } = await this.newSession();
+    const sessionKey = this.forEndpoints ? null : (await this.newSession()).sessionKey;
     const registration = new PrivateNodeRegistration(certificate, this.certificate, this.address, sessionKey);
     return [200, `${REGISTRATION}registration`, toBuffer(await registration.serialize())];
   }
@@ -163,7 +175,7 @@ class PoWebServer {
       return verifier.verify(toArrayBuffer(signature), parcel);
     });
     const message = await orRefuse(400, () => this.core.Parcel.deserialize(parcel));
-    const isOurs = [undefined, this.address].includes(message.recipient.internetAddress);
+    const isOurs = !this.forEndpoints && [undefined, this.address].includes(message.recipient.internetAddress);
     await orRefuse(422, () => message.validate(isOurs ? [this.certificate] : undefined));
     this.delivered.push(body);
     return [202, 'application/json', '{}'];
@@ -272,8 +284,8 @@ export function poWebServerOperations(core, require, parts) {
   });
 
   return {
-    async openPoWebServer({ address }) {
-      const server = await PoWebServer.create(core, require('ws'), parts, address);
+    async openPoWebServer({ address, forEndpoints }) {
+      const server = await PoWebServer.create(core, require('ws'), { address, forEndpoints });
       const port = await server.listen();
       return {
         certificate: parts.writeCertificate(server.certificate),
