@@ -140,7 +140,7 @@ async def test_an_authorisation_to_register_of_ten_seconds_is_judged_by_the_cloc
 async def register_app(peer, port):
     """Register an app of the peer; return its key, and how it signs."""
     key = await peer.ask("makeIdentityKey")
-    registered = await peer.ask("register", port=port, privateKey=key["privateKey"])
+    registered = await peer.ask("register", door={"port": port}, privateKey=key["privateKey"])
     assert registered["internetAddress"] == ADDRESS
     own = IdentityPrivateKey.load(key["privateKey"])
     chain = [Certificate.parse(registered[name]) for name in ("nodeCertificate", "gatewayCertificate")]
@@ -165,11 +165,10 @@ async def test_the_poweb_client_registers_delivers_and_collects_whatever_its_clo
         (sender, by_sender), (recipient, by_recipient) = [await register_app(peer, port) for _ in range(2)]
         (parcel,) = recipient.parcels(1, sender=sender.key)
 
-        await peer.ask("deliverParcel", port=port, parcel=parcel, **by_sender)
-        mode = "close-upon-completion"
-        collected = await peer.ask("collectParcels", port=port, signers=[by_recipient], mode=mode)
+        await peer.ask("deliverParcel", door={"port": port}, parcel=parcel, **by_sender)
+        collected = await peer.ask("collectParcels", door={"port": port}, signers=[by_recipient])
 
-    assert [each["parcel"] for each in collected] == [parcel]
+    assert [each["parcel"] for each in collected["parcels"]] == [parcel]
 
 
 # ---- CogRPC ----------------------------------------------------------------------------------------------
