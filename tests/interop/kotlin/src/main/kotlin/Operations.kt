@@ -19,6 +19,8 @@ val operations: Map<String, Operation> =
         "register" to ::register,
         "deliverParcel" to ::deliverParcel,
         "collectParcels" to ::collectParcels,
+        "openCollection" to ::openCollection,
+        "collected" to ::collected,
         "deliverCargo" to ::deliverCargo,
         "collectCargo" to ::collectCargo,
         "startCargoRelay" to ::startCargoRelay,

@@ -2,21 +2,27 @@
 
 package awala.interop
 
-import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.collect
-import kotlinx.coroutines.flow.onEach
-import kotlinx.coroutines.flow.take
-import kotlinx.coroutines.withTimeoutOrNull
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.launch
 import tech.relaycorp.poweb.PoWebClient
 import tech.relaycorp.relaynet.bindings.pdc.ParcelCollection
+import tech.relaycorp.relaynet.bindings.pdc.Signer
 import tech.relaycorp.relaynet.bindings.pdc.StreamingMode
 import tech.relaycorp.relaynet.wrappers.deserializeRSAKeyPair
+import java.util.concurrent.CopyOnWriteArrayList
 import kotlin.time.Duration.Companion.milliseconds
 
-/** Return a client of the gateway at `port` of this machine, or of `host` over TLS. */
-private fun client(request: Values): PoWebClient =
-    request.textOrNull("host")?.let { PoWebClient.initRemote(it, request.int("port")) }
-        ?: PoWebClient.initLocal(request.int("port"))
+private val RETRY = 200.milliseconds
+private val LOOK = 10.milliseconds
+
+/** Return a client of a `door`: a port of this machine without TLS, or one of a host with it. */
+private fun client(request: Values): PoWebClient {
+    val door = request.part("door")
+    val port = door.int("port")
+    return door.textOrNull("host")?.let { PoWebClient.initRemote(it, port) } ?: PoWebClient.initLocal(port)
+}
 
 suspend fun register(request: Values): Any =
     client(request).use { client ->
@@ -28,26 +34,51 @@ suspend fun register(request: Values): Any =
 suspend fun deliverParcel(request: Values) =
     client(request).use { it.deliverParcel(request.octets("parcel"), signer(request)) }
 
-/**
- * Collect and acknowledge until `count` parcels are there, the gateway has no more, or `milliseconds` have passed.
- * After `count` parcels the library drops the connection, and with it perhaps the last acknowledgement.
- */
+/** Collect until the gateway has no more, and acknowledge each. */
 suspend fun collectParcels(request: Values): Any {
-    val mode = StreamingMode.entries.single { it.headerValue == request.text("mode") }
-    val signers = request.parts("signers").map(::signer).toTypedArray()
     val parcels = mutableListOf<Map<String, Any?>>()
     client(request).use { client ->
-        val collections = client.collectParcels(signers, mode).upTo(request.intOrNull("count"))
-        withTimeoutOrNull((request.intOrNull("milliseconds") ?: Int.MAX_VALUE).milliseconds) {
-            collections.onEach { parcels.add(taken(it)) }.collect()
-        }
+        client.collectParcels(signers(request), StreamingMode.CloseUponCompletion).collect { parcels.add(take(it)) }
     }
-    return parcels
+    return mapOf("parcels" to parcels)
 }
 
-private fun <T> Flow<T>.upTo(count: Int?) = if (count == null) this else take(count)
+private class OpenCollection {
+    val parcels = CopyOnWriteArrayList<Map<String, Any?>>()
+    val errors = CopyOnWriteArrayList<Map<String, Any?>>()
+}
 
-private suspend fun taken(collection: ParcelCollection): Map<String, Any?> {
+private val scope = CoroutineScope(Dispatchers.IO)
+private val opened = CopyOnWriteArrayList<OpenCollection>()
+
+/** Collect on and on for as long as this process runs, and begin anew after an error, as the apps do. */
+suspend fun openCollection(request: Values): Any {
+    val collection = OpenCollection()
+    val (client, signers) = client(request) to signers(request)
+    scope.launch {
+        while (true) {
+            runCatching {
+                client.collectParcels(signers, StreamingMode.KeepAlive).collect { collection.parcels.add(take(it)) }
+            }.onFailure { collection.errors.add(describe(it)) }
+            delay(RETRY)
+        }
+    }
+    opened.add(collection)
+    return opened.indexOf(collection)
+}
+
+/** Tell what has come since `openCollection`, once it is `count` parcels. */
+suspend fun collected(request: Values): Any {
+    val collection = opened[request.int("collection")]
+    while (collection.parcels.size < request.int("count")) {
+        delay(LOOK)
+    }
+    return mapOf("parcels" to collection.parcels, "errors" to collection.errors)
+}
+
+private fun signers(request: Values): Array<Signer> = request.parts("signers").map(::signer).toTypedArray()
+
+private suspend fun take(collection: ParcelCollection): Map<String, Any?> {
     val refusal = runCatching { collection.deserializeAndValidateParcel() }.exceptionOrNull()
     collection.ack()
     return mapOf("parcel" to collection.parcelSerialized, "refusal" to refusal?.message)
