@@ -121,7 +121,7 @@ async def test_the_kotlin_client_brings_the_largest_parcel_and_fetches_the_large
     assert await other.unpack(collected["cargoes"]) == [*acknowledgements([largest]), *parcels]
 
 
-async def test_the_kotlin_client_cannot_collect_a_cargo_of_more_than_four_mebioctets(
+async def test_trap_22_the_kotlin_client_cannot_collect_a_cargo_of_more_than_four_mebioctets(
     peer, internet_gateway, gateways
 ):
     recipient = gateways[1]
