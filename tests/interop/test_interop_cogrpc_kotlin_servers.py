@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
@@ -19,8 +20,8 @@ from awala.bindings.cogrpc import (
     WrongRecipient,
     make_courier_certificate,
 )
-from awala.bindings.errors import MalformedError, ServerError, UnauthenticatedError
-from awala.testing import Authority
+from awala.bindings.errors import MalformedError, ServerError, UnauthenticatedError, UnreachableError
+from awala.testing import Authority, ChaosProxy
 from helpers.kotlin_peer import KotlinPeer
 
 pytestmark = [
@@ -31,6 +32,9 @@ pytestmark = [
 
 COUNTS = (0, 1, 30)
 LOOPBACK = "127.0.0.1"
+LARGE = 100_000
+SOME = 5
+"""Cargoes that are acknowledged before a link is cut."""
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +100,18 @@ async def stream(cargoes):
         yield OutgoingCargo(str(number), cargo)
 
 
-async def deliver(client, cargoes):
+async def deliver(client, cargoes, safe=None):
+    """Deliver, and return the ids that were acknowledged, also in ``safe`` if the call fails."""
+    safe = [] if safe is None else safe
     async with client:
-        return [delivery_id async for delivery_id in client.deliver(stream(cargoes))]
+        async for delivery_id in client.deliver(stream(cargoes)):
+            safe.append(delivery_id)
+    return safe
 
 
-async def collect(client, authorization):
-    cargoes = []
+async def collect(client, authorization, cargoes=None):
+    """Collect, and return the cargoes, also in ``cargoes`` if the call fails."""
+    cargoes = [] if cargoes is None else cargoes
     async with client:
         async for incoming in client.collect(authorization):
             cargoes.append(incoming.cargo)
@@ -166,6 +175,46 @@ async def test_we_learn_why_a_kotlin_courier_takes_no_cargo(peer, status, error)
     async with courier(peer, status=status) as (_, client):
         with pytest.raises(error):
             await deliver(client, [b"cargo"])
+
+
+async def cut_when_some(safe, link):
+    """Break a link once some cargoes are safe."""
+    while len(safe) < SOME:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.002)
+    await link.drop_connections()
+
+
+@pytest.mark.cell("cogrpc-serve-courier-cut")
+async def test_a_delivery_to_a_kotlin_courier_that_was_cut_is_completed_by_another(peer, distant):
+    cargoes, safe = await distant.gateway.fill(*items(30, LARGE)), []
+    async with courier(peer) as (server, client), ChaosProxy(LOOPBACK, server.port) as link:
+        await client.close()
+        link.to_target.rate = 10 * LARGE
+        cutting = asyncio.create_task(cut_when_some(safe, link))
+        with pytest.raises(UnreachableError):
+            await deliver(await CogRpcClient.for_courier(LOOPBACK, link.port), cargoes, safe)
+        await cutting
+        rest = [cargo for number, cargo in enumerate(cargoes) if str(number) not in safe]
+        await deliver(await CogRpcClient.for_courier(LOOPBACK, server.port), rest)
+
+    assert 0 < len(rest) < len(cargoes)
+    assert set(server.report["delivered"]) == set(cargoes)
+
+
+@pytest.mark.cell("cogrpc-serve-courier-cut")
+async def test_a_collection_from_a_kotlin_courier_that_was_cut_is_completed_by_another(peer, distant):
+    cargoes, before = await distant.cargoes(*items(30, LARGE)), []
+    authorization = await distant.gateway.authorize()
+    async with courier(peer, cargoes) as (server, client), ChaosProxy(LOOPBACK, server.port) as link:
+        await client.close()
+        link.from_target.resets_after = 15 * LARGE
+        with pytest.raises(UnreachableError):
+            await collect(await CogRpcClient.for_courier(LOOPBACK, link.port), authorization, before)
+        after = await collect(await CogRpcClient.for_courier(LOOPBACK, server.port), authorization)
+
+    assert 0 < len(before) < len(cargoes)
+    assert before == cargoes[: len(before)]
+    assert after == cargoes
 
 
 # ---- Internet gateways -----------------------------------------------------------------------------------
