@@ -10,10 +10,12 @@ import pytest
 from interop_cast import a_message, example, made_by_peer
 
 from awala.messages import (
+    CargoCollectionAuthorization,
     CertificateRotation,
     InvalidMessageError,
     Parcel,
 )
+from awala.nodes.internet_gateway.courier_door import KOTLIN_MARKS
 from awala.pki import Certificate, CertificationPath, PathForm, Role, build_path, issue
 from helpers.json_peer import PeerError
 from helpers.vectors import vector
@@ -57,6 +59,19 @@ async def test_trap_13_a_rotation_in_the_form_of_the_specification_is_not_for_th
 
     assert made["octets"] == for_kotlin
     assert CertificateRotation.parse(made["octets"]).path == path
+
+
+@pytest.mark.cell("core-messages")
+async def test_trap_13_an_authorisation_to_collect_tells_which_form_its_sender_reads(kotlin, cast):
+    given = example("cca", cast)
+    theirs = (await made_by_peer(kotlin, given, cast))["octets"]
+    ours = a_message(given, cast).serialize(given.key)
+
+    def is_by_kotlin(octets):
+        return bool(CargoCollectionAuthorization.parse(octets).signed_attribute_types & KOTLIN_MARKS)
+
+    assert is_by_kotlin(theirs)
+    assert not is_by_kotlin(ours)
 
 
 @pytest.mark.cell("core-messages")
