@@ -125,13 +125,14 @@ async def test_trap_22_the_kotlin_client_cannot_collect_a_cargo_of_more_than_fou
     peer, internet_gateway, gateways
 ):
     recipient = gateways[1]
-    (large,), small = parcels_for(recipient, 1, 5_000_000), parcels_for(recipient, 4)[1:]
-    await internet_gateway.put(recipient, [large, *small])
+    first, *rest = parcels_for(recipient, 5, LARGE_PARCEL)
+    (large,) = parcels_for(recipient, 6, 5 * LARGE_PARCEL)[5:]
+    await internet_gateway.put(recipient, [first, large, *rest])
 
     collected = await collect(peer, internet_gateway.address, await recipient.authorize())
 
     assert "RESOURCE_EXHAUSTED" in collected["error"]["message"]
-    assert sorted(await recipient.unpack(collected["cargoes"])) == sorted(small)
+    assert sorted(await recipient.unpack(collected["cargoes"])) == sorted([first, *rest])
 
 
 # ---- refusals --------------------------------------------------------------------------------------------
@@ -265,7 +266,7 @@ async def test_what_does_not_fit_in_five_seconds_is_collected_later_with_the_sam
     async with ChaosProxy("127.0.0.1", internet_gateway.port) as link:
         link.set_weather(Weather(rate=3_000_000))
         slowly = await collect(peer, address_at(link.port), authorization)
-        assert "DEADLINE_EXCEEDED" in slowly["error"]["message"]
+        assert slowly["error"] is not None
         assert 0 < len(slowly["cargoes"]) < 10
 
         link.clear()
