@@ -153,6 +153,19 @@ async def test_the_kotlin_client_gives_our_courier_the_largest_cargo(gateway, co
     assert await courier.ask("outgoing") == cargoes
 
 
+async def test_trap_22_the_kotlin_client_takes_from_our_courier_all_but_what_exceeds_four_mebioctets(
+    distant, gateway, courier
+):
+    first, large, last = await distant.cargoes([bytes(LARGE)], [bytes(5 * LARGE)], [bytes(LARGE)])
+    await courier.ask("load", cargoes=[first, large, last])
+
+    collected = await courier.give(await gateway.authorize())
+
+    assert "RESOURCE_EXHAUSTED" in collected["error"]["message"]
+    assert sorted(collected["cargoes"]) == sorted([first, last])
+    assert await courier.ask("incoming", gateway=gateway.id) == [large]
+
+
 # ---- trust -----------------------------------------------------------------------------------------------
 
 
