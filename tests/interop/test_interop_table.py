@@ -117,6 +117,26 @@ def test_the_page_has_a_table_for_each_door_and_names_the_tests():
     assert text.endswith("1. Other: It takes nothing. Shown by: takes nothing.\n")
 
 
+@pytest.mark.parametrize(
+    ("results", "earlier", "state"),
+    [
+        ([skipped], [passed], "ok before"),
+        ([skipped], [failed], "not tried: it needs java"),
+        ([], [passed], "not tried: there is no test"),
+        ([failed], [passed], "failed"),
+        ([passed], [passed], "ok"),
+    ],
+)
+def test_what_a_peer_showed_before_is_told_where_it_cannot_be_had(results, earlier, state):
+    before = page(TABLE, [make(TEST, Cell("one", SEND)) for make in earlier])
+    text = page(TABLE, [make(TEST, Cell("one", SEND)) for make in results], before)
+    again = page(TABLE, [make(TEST, Cell("one", SEND)) for make in results], text)
+
+    assert f"| {state} |" in text
+    assert text == again
+    assert bool(ok_cells(text)) is state.startswith("ok")
+
+
 def test_a_page_tells_which_cells_were_ok():
     both = [passed(TEST, Cell("one", SEND), Cell("other", SEND))]
 
