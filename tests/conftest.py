@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["helpers.interop_plugin"]
+
 REQUIRE_ALL = os.environ.get("AWALA_REQUIRE_ALL") == "1"
 NODE_PACKAGES = Path(__file__).parent / "interop" / "js"
 

@@ -7,11 +7,15 @@ import asyncio
 import base64
 import itertools
 import json
+import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
 FOLDER: Final = Path(__file__).parent.parent / "interop" / "js"
 DRIVER: Final = FOLDER / "peer.mjs"
+COGRPC_DRIVER: Final = FOLDER / "cogrpc.mjs"
+CLOCK: Final = FOLDER / "clock.mjs"
 
 PRODUCTION: Final = "production"
 """The libraries as the deployed Internet gateway has them."""
@@ -36,19 +40,35 @@ class PeerError(Exception):
 class NodePeer:
     """Asks the driver for one operation after the other; an asynchronous context manager.
 
-    ``name`` is one of `SETS`.
+    ``name`` is one of `SETS`. The peer's clock is ``ahead`` of ours; ``environment`` adds to its variables.
     """
 
-    def __init__(self, name: str = PRODUCTION) -> None:
+    def __init__(
+        self,
+        name: str = PRODUCTION,
+        driver: Path = DRIVER,
+        *,
+        ahead: timedelta = timedelta(0),
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.name = name
+        self._driver = driver
+        self._clock = ["--import", CLOCK.as_uri()] if ahead else []
+        self._environment = {
+            **os.environ,
+            **(environment or {}),
+            "PEER_CLOCK_SECONDS": str(int(ahead.total_seconds())),
+        }
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count()
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
             "node",
-            DRIVER,
+            *self._clock,
+            self._driver,
             FOLDER / self.name,
+            env=self._environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=MAX_LINE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One process for each set of packages, and one cast, for all tests of messages."""
+"""Processes of the peers, who they trust, and one cast for all tests of messages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ import pytest
 import pytest_asyncio
 from interop_cast import Cast, make_cast
 
+from awala.testing import Authority
 from helpers.node_peer import SETS, NodePeer
 
+CORE_PEERS = [pytest.param(name, marks=pytest.mark.cell(peer=f"js-core-{name}")) for name in SETS]
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=SETS)
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=CORE_PEERS)
 async def peer(request):
     async with NodePeer(request.param) as node_peer:
+        yield node_peer
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority.create()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def production_peer(tmp_path_factory, authority):
+    """The libraries as deployed; they trust servers whose certificates are of the authority."""
+    trusted = authority.write_ca(tmp_path_factory.mktemp("authority") / "ca.pem")
+    async with NodePeer(environment={"NODE_EXTRA_CA_CERTS": str(trusted)}) as node_peer:
         yield node_peer
 
 

@@ -16,7 +16,11 @@ from awala.messages import CargoCollectionRequest, Parcel, ParcelPath, Recipient
 from awala.pki import Certificate, PathError, Role, build_path, issue
 from helpers.node_peer import PeerError
 
-pytestmark = [pytest.mark.requires("node"), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.requires("node"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.cell("core-certificates"),
+]
 
 DAY = timedelta(days=1)
 

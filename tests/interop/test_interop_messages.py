@@ -34,7 +34,11 @@ from awala.messages.limits import MAX_TTL
 from awala.pki import Role, issue
 from helpers.node_peer import NEWEST, PeerError
 
-pytestmark = [pytest.mark.requires("node"), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.requires("node"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.cell("core-messages"),
+]
 
 TTLS = (0, 127, 128, 255, 256, MAX_TTL)
 IDS = ("1", "0123456789abcdef" * 4)

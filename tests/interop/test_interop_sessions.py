@@ -22,7 +22,11 @@ from awala.crypto import (
 from awala.messages import NodeConnectionParams
 from helpers.node_peer import PeerError
 
-pytestmark = [pytest.mark.requires("node"), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.requires("node"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.cell("core-sessions"),
+]
 
 CBC = [cipher for cipher in ContentCipher if not cipher.is_gcm]
 GCM = [cipher for cipher in ContentCipher if cipher.is_gcm]

@@ -20,7 +20,11 @@ from awala.messages import (
 )
 from helpers.node_peer import NEWEST, PeerError
 
-pytestmark = [pytest.mark.requires("node"), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.requires("node"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.cell("core-sizes"),
+]
 
 TYPE = "application/octet-stream"
 LARGEST_CONTENT = 2**22 + limits.MAX_SERVICE_MESSAGE - len(ServiceMessage(TYPE, bytes(2**22)).serialize())

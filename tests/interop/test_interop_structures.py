@@ -35,7 +35,11 @@ from awala.messages import (
 from awala.pki import CertificationPath, PathForm
 from helpers.node_peer import PeerError
 
-pytestmark = [pytest.mark.requires("node"), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.requires("node"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.cell("core-structures"),
+]
 
 SHORT, LONG = "1", "0123456789abcdef" * 4
 NONCE = b"0123456789abcdef"
