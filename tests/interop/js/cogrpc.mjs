@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 
 import { courierMethods, internetGatewayMethods, newRecord, optionsOf } from './cogrpc_servers.mjs';
 import { InternetGateway, PrivateGateway } from './gateways.mjs';
-import { kindsOf } from './kinds.mjs';
+import { kindsOf, toArrayBuffer } from './kinds.mjs';
 import { serveLines } from './lines.mjs';
 
 const require = createRequire(join(resolve(process.argv[2]), 'package.json'));
@@ -57,36 +57,41 @@ async function* requests(cargoes, pause) {
   }
 }
 
+/** The client gives each call three seconds; after these milliseconds it counts as one that never ends. */
+const NEVER = 6000;
+
+/** Put what comes into `results`, and return what went wrong. */
+async function drain(source, results, enough = Infinity) {
+  const all = async () => {
+    for await (const result of source) {
+      results.push(result);
+      if (results.length >= enough) {
+        break;
+      }
+    }
+    return null;
+  };
+  const never = new Promise((done) => {
+    setTimeout(done, NEVER, { class: 'Error', message: 'the client did not end by itself' });
+  });
+  return Promise.race([all().catch(describeError), never]);
+}
+
 const clientOperations = {
   /** Deliver cargoes; say which were acknowledged, and how the client ended. */
   deliver: ({ to, cargoes, pause }) =>
     withClient(to, async (client) => {
       const acknowledged = [];
-      try {
-        for await (const localId of client.deliverCargo(requests(cargoes, pause))) {
-          acknowledged.push(Number(localId));
-        }
-      } catch (error) {
-        return { acknowledged, error: describeError(error) };
-      }
-      return { acknowledged, error: null };
+      const error = await drain(client.deliverCargo(requests(cargoes, pause)), acknowledged);
+      return { acknowledged: acknowledged.map(Number), error };
     }),
 
   /** Collect cargo, which the library acknowledges; after `leaveAfter` cargoes leave without a word for the last. */
   collect: ({ from, authorization, leaveAfter }) =>
     withClient(from, async (client) => {
       const cargoes = [];
-      try {
-        for await (const cargo of client.collectCargo(authorization)) {
-          cargoes.push(cargo);
-          if (cargoes.length === leaveAfter) {
-            break;
-          }
-        }
-      } catch (error) {
-        return { cargoes, error: describeError(error) };
-      }
-      return { cargoes, error: null };
+      const error = await drain(client.collectCargo(authorization), cargoes, leaveAfter);
+      return { cargoes, error };
     }),
 };
 
@@ -99,6 +104,7 @@ const gatewayOperations = {
   },
   requestRegistration: ({ gateway, authorization }) => held.get(gateway).requestRegistration(authorization),
   saveRegistration: ({ gateway, registration }) => held.get(gateway).saveRegistration(registration),
+  registerEndpoint: ({ gateway, publicKey }) => held.get(gateway).registerEndpoint(publicKey),
   authorizeCollection: ({ gateway }) => held.get(gateway).authorizeCollection(),
   fill: ({ gateway, loads }) => held.get(gateway).fill(loads),
   unpack: ({ gateway, cargo }) => held.get(gateway).unpack(cargo),
@@ -110,6 +116,10 @@ const gatewayOperations = {
   authorizeRegistration: ({ gateway, data }) => held.get(gateway).authorizeRegistration(data),
   register: ({ gateway, request }) => held.get(gateway).register(request),
   keep: ({ gateway, peerId, loads }) => held.get(gateway).keep(peerId, loads),
+  cargoesFor: async ({ gateway, authorization }) =>
+    held.get(gateway).cargoesFor(
+      await core.CargoCollectionAuthorization.deserialize(toArrayBuffer(authorization)),
+    ),
 };
 
 // ---- servers -------------------------------------------------------------------------------------

@@ -59,6 +59,10 @@ export class PrivateGateway {
     return { certificate: toBuffer(privateNodeCertificate.serialize()) };
   }
 
+  /** Certify an endpoint, as in its registration. */
+  registerEndpoint = async (publicKey) =>
+    toBuffer(await this.channel.registerEndpoint(await this.core.derDeserializeRSAPublicKey(publicKey)));
+
   authorizeCollection = async () => toBuffer(await this.channel.generateCCA());
 
   /** Make cargo for each load of messages; one load may need several. */
