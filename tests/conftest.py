@@ -14,6 +14,7 @@ pytest_plugins = ["helpers.interop_plugin"]
 
 REQUIRE_ALL = os.environ.get("AWALA_REQUIRE_ALL") == "1"
 NODE_PACKAGES = Path(__file__).parent / "interop" / "js"
+KOTLIN_BUILD = Path(__file__).parent / "interop" / "kotlin" / "target"
 
 for _variable in [name for name in os.environ if name.startswith("AWALA_") and name != "AWALA_REQUIRE_ALL"]:
     del os.environ[_variable]
@@ -30,11 +31,21 @@ def _present(tool: str) -> bool:
     if tool == "node":
         sets = [path.parent for path in NODE_PACKAGES.glob("*/package.json")]
         return shutil.which("node") is not None and all(map(_installed, sets))
+    if tool == "java":
+        return shutil.which("java") is not None and (KOTLIN_BUILD / ".awala-stamp").exists()
+    if tool == "namespaces":
+        return shutil.which("ip") is not None and os.geteuid() == 0
     return shutil.which(tool) is not None
 
 
 def _installed(packages: Path) -> bool:
     return (packages / "node_modules" / ".awala-stamp").exists()
+
+
+def _not_served(tools: list[str]) -> str | None:
+    """Return what no installation can bring, since the registry says that it does not have it."""
+    note = KOTLIN_BUILD / "not-served"
+    return note.read_text().splitlines()[0] if tools == ["java"] and note.exists() else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,6 +55,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if not missing:
             continue
         reason = f"{item.name} needs {', '.join(missing)}"
+        not_served = _not_served(missing)
+        if not_served is not None:
+            pytest.skip(f"{reason}: {not_served}")
         if REQUIRE_ALL:
             pytest.fail(f"{reason}, and AWALA_REQUIRE_ALL=1", pytrace=False)
         pytest.skip(reason)

@@ -33,6 +33,21 @@ def test_a_missing_tool_skips_a_test_unless_all_are_required(pytester, monkeypat
     result.stdout.fnmatch_lines(["*test_with_a_tool needs a-tool-that-nobody-has*"])
 
 
+def test_what_the_registry_does_not_serve_is_told_by_name_and_skips_a_test(pytester, monkeypatch):
+    monkeypatch.setenv("AWALA_REQUIRE_ALL", "1")
+    pytester.makeini("[pytest]\nmarkers = requires(*tools)")
+    pytester.makeconftest(CONFTEST.read_text())
+    pytester.makepyfile(CASE.replace("a-tool-that-nobody-has", "java"))
+    note = pytester.mkdir("interop") / "kotlin" / "target" / "not-served"
+    note.parent.mkdir(parents=True)
+    note.write_text("the registry does not serve group:artifact:1\nwhat wanted it\n")
+
+    result = pytester.runpytest_subprocess("-rs", "-p", "no:cacheprovider")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*needs java: the registry does not serve group:artifact:1*"])
+
+
 HEAVY = ("click", "grpc", "pydantic", "rich", "segno", "starlette", "structlog", "uvicorn")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_npm_packages_are_pinned_without_lock_file_or_host(name):
     assert [version for version in versions if not version.replace(".", "").isdecimal()] == []
     assert "://" not in text
     assert not (folder / "package-lock.json").exists()
+
+
+def test_the_libraries_of_the_kotlin_peer_are_pinned_without_a_registry():
+    text = (ROOT / "tests" / "interop" / "kotlin" / "pom.xml").read_text()
+    script = (ROOT / "scripts" / "kotlin_peer.py").read_text()
+    pins = dict(re.findall(r"<([a-z-]+)\.version>([0-9.]+)<", text))
+
+    assert "<repositor" not in text
+    assert "<pluginRepositor" not in text
+    assert dict(re.findall(r'"([a-z-]+)": \("[a-z-]+", "v([0-9.]+)"\)', script)).items() <= pins.items()
 
 
 def test_each_set_of_requirements_holds_the_smaller_one():

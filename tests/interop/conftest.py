@@ -10,6 +10,7 @@ import pytest_asyncio
 from interop_cast import Cast, make_cast
 
 from awala.testing import Authority
+from helpers.kotlin_peer import KotlinPeer
 from helpers.node_peer import SETS, NodePeer
 
 CORE_PEERS = [pytest.param(name, marks=pytest.mark.cell(peer=f"js-core-{name}")) for name in SETS]
@@ -19,6 +20,12 @@ CORE_PEERS = [pytest.param(name, marks=pytest.mark.cell(peer=f"js-core-{name}"))
 async def peer(request):
     async with NodePeer(request.param) as node_peer:
         yield node_peer
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kotlin():
+    async with KotlinPeer() as kotlin_peer:
+        yield kotlin_peer
 
 
 @pytest.fixture(scope="session")
