@@ -10,11 +10,12 @@ from typing import Final
 
 from helpers.json_peer import JsonPeer, PeerError
 
-__all__ = ["COGRPC_DRIVER", "NEWEST", "PRODUCTION", "SETS", "NodePeer", "PeerError"]
+__all__ = ["COGRPC_DRIVER", "NEWEST", "PRODUCTION", "ROUTES_DRIVER", "SETS", "NodePeer", "PeerError"]
 
 FOLDER: Final = Path(__file__).parent.parent / "interop" / "js"
 DRIVER: Final = FOLDER / "peer.mjs"
 COGRPC_DRIVER: Final = FOLDER / "cogrpc.mjs"
+ROUTES_DRIVER: Final = FOLDER / "routes.mjs"
 CLOCK: Final = FOLDER / "clock.mjs"
 
 PRODUCTION: Final = "production"
