@@ -386,7 +386,7 @@ class DirectCogRpc:
                 raise client_error(error) from error
             yield each.delivery_id
 
-    async def collect(self, octets: bytes) -> AsyncIterator[IncomingCargo]:
+    async def collect(self, octets: bytes, *, relayed: bool = False) -> AsyncIterator[IncomingCargo]:
         if self.cut:
             raise UnreachableError("cut")
         try:
