@@ -23,8 +23,8 @@ SEVERAL = 2
 """Messages that each sends in a round."""
 
 KNOWN_FOR = timedelta(hours=4)
-"""Since when an app of a peer seems to know whom it writes to: messages of ours are dated three hours back, and
-the libraries go on to the session key in a message only if that is dated later than what they know."""
+"""Since when an app of a peer seems to know whom it writes to: messages of ours are dated three hours back,
+and the libraries go on to the session key in a message only if that is dated later than what they know."""
 
 A_DATE = 1.1
 """Seconds after which a message has a later date than the one before."""
@@ -279,17 +279,18 @@ async def _carry_until(carry: Carry, apps: list[App], done: Callable[[], Awaitab
 def session_moves_on(app: PeerApp, rounds: int) -> bool:
     """Say whether the keys change, and none is used that is older than the messages of the round before."""
     return all(
-        set(_of_rounds(later.made_for, number, number)) <= set(_of_rounds(earlier.brought, number - 1, number))
+        set(of_round(each.made_for, number))
+        <= {*of_round(far.brought, number - 1), *of_round(far.brought, number)}
+        for each, far in ((app.sent, app.got), (app.got, app.sent))
         for number in range(1, rounds)
-        for later, earlier in ((app.sent, app.got), (app.got, app.sent))
     ) and all(
-        set(_of_rounds(keys.made_for, 0, 0)).isdisjoint(_of_rounds(keys.made_for, rounds - 1, rounds - 1))
-        for keys in (app.sent, app.got)
+        set(of_round(each.made_for, 0)).isdisjoint(of_round(each.made_for, rounds - 1))
+        for each in (app.sent, app.got)
     )
 
 
-def _of_rounds(ids: list[bytes], first: int, last: int) -> list[bytes]:
-    return ids[first * SEVERAL : (last + 1) * SEVERAL]
+def of_round(ids: list[bytes], number: int) -> list[bytes]:
+    return ids[number * SEVERAL : (number + 1) * SEVERAL]
 
 
 # ---- carriers ------------------------------------------------------------------------------------------

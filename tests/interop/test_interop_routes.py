@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whole journeys between apps and gateways of ours and of the peers, by our Internet gateway and our courier."""
+"""Whole journeys between apps and gateways of ours and of the peers, on-line and by our courier."""
 
 from __future__ import annotations
 
@@ -183,6 +183,8 @@ async def test_a_private_gateway_of_the_peer_goes_on_with_a_certificate_that_a_c
 
     await side.link.mend()
     await converse(one, other, on_line(apps, gateway), rounds=2)
+    await pass_time(world, peer, side, old.not_after - world.clock.now() + timedelta(days=1))
+    await converse(one, other, on_line(apps, gateway), rounds=1)
 
 
 async def pass_time(world, peer, side, span):
