@@ -156,7 +156,7 @@ class PeerApp:
 
     async def learn(self, params: bytes) -> None:
         """Learn from papers how to write to who made them."""
-        learnt = await self._ask("learn", params=params, secondsAgo=KNOWN_FOR.total_seconds())
+        learnt = await self._ask("learn", params=params, secondsAgo=KNOWN_FOR // timedelta(seconds=1))
         self._known.add(learnt)
 
     async def send(self, to: str, content: bytes) -> None:
@@ -168,7 +168,7 @@ class PeerApp:
         await self._ask("send", to=to.id, type=PDA_PATH, content=params)
 
     async def look(self) -> int:
-        for message in await self._ask("receive", secondsAgo=KNOWN_FOR.total_seconds()):
+        for message in await self._ask("receive", secondsAgo=KNOWN_FOR // timedelta(seconds=1)):
             self._came += 1
             if message["type"] == PDA_PATH:
                 self._known.add(message["senderId"])
