@@ -200,13 +200,14 @@ class Village:
         )
         return process
 
-    async def courier(self) -> Process:
+    async def courier(self, clock: Clock | None = None) -> Process:
+        """Run a courier, by the clock of the others or by one of its own."""
         config = CourierConfig(
             storage=StorageConfig(directory=self.directory / "courier"),
             network=self.network,
             cogrpc=DoorConfig(listen="127.0.0.1:0"),
         )
-        return await self.run(lambda: run_courier(config, self.clock))
+        return await self.run(lambda: run_courier(config, clock or self.clock))
 
     async def visit(self, side: Side, courier: Process):
         """Bring the courier to a private gateway; return how far that came."""

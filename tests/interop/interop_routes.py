@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -37,8 +38,12 @@ Carry: TypeAlias = Callable[[], Awaitable[None]]
 """Carries on, some way or the whole, what is on its way."""
 
 
+HASTE = 5
+"""How much shorter the pauses of our nodes are than by the clock, for those of a courier's visits are long."""
+
+
 class MovedClock:
-    """A clock that goes as the machine's, ``ahead`` of it; a test may let time pass at once."""
+    """A clock that goes as the machine's, ``ahead`` of it, but for pauses; a test may let time pass at once."""
 
     def __init__(self, ahead: timedelta = timedelta(0)) -> None:
         self.ahead = ahead
@@ -47,7 +52,7 @@ class MovedClock:
         return datetime.now(UTC) + self.ahead
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds / HASTE)
 
 
 # ---- apps ----------------------------------------------------------------------------------------------
@@ -319,6 +324,12 @@ def on_line(apps: list[App], *gateways: PeerGateway) -> Carry:
             await asyncio.sleep(A_MOMENT)
 
     return carry
+
+
+async def shown_certificate(courier: Process) -> bytes:
+    """Return the certificate that a courier shows, as PEM."""
+    host, _, port = courier.running.addresses["cogrpc"].rpartition(":")
+    return (await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)))).encode()
 
 
 def by_courier(net: Village, courier: Process, *stops: Side | PeerGateway) -> Carry:

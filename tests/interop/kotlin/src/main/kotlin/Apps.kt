@@ -2,10 +2,8 @@
 
 package awala.interop
 
-import kotlinx.coroutines.flow.collect
 import tech.relaycorp.relaynet.PrivateEndpointConnParams
 import tech.relaycorp.relaynet.bindings.pdc.Signer
-import tech.relaycorp.relaynet.bindings.pdc.StreamingMode
 import tech.relaycorp.relaynet.issueDeliveryAuthorization
 import tech.relaycorp.relaynet.messages.Parcel
 import tech.relaycorp.relaynet.messages.Recipient
@@ -33,16 +31,15 @@ private class App {
     private val publicKeys = PublicKeysInMemory()
     private val endpoint = EndpointManager(privateKeys, publicKeys)
     private val channels = mutableMapOf<String, PrivateEndpointConnParams>()
-    private lateinit var door: Values
+    private lateinit var door: Door
     private lateinit var registration: PrivateNodeRegistration
 
     private val signer get() = Signer(registration.privateNodeCertificate, identity.private)
 
-    /** Register at the door of a private gateway. */
-    suspend fun register(door: Values) {
+    /** Register at the door of a private gateway, or renew. */
+    suspend fun register(door: Door) {
         this.door = door
-        registration =
-            clientOf(door).use { it.registerNode(it.preRegisterNode(identity.public).serialize(identity.private)) }
+        registration = door.register(identity)
     }
 
     /** Let a peer write to this app; return the connection parameters that tell it how. */
@@ -79,19 +76,14 @@ private class App {
                 senderCertificateChain = params.deliveryAuth.certificateAuthorities.toSet(),
             )
         val senderKeyId = fromHex(privateKeys.made)
-        clientOf(door).use { it.deliverParcel(parcel.serialize(identity.private), signer) }
+        door.deliver(parcel.serialize(identity.private), signer)
         return mapOf("messageId" to parcel.id, "recipientKeyId" to recipientKeyId, "senderKeyId" to senderKeyId)
     }
 
     /** Return what has come, all of it opened; authorisations among it are learnt. */
     suspend fun receive(secondsAgo: Int): List<Map<String, Any?>> {
         val messages = mutableListOf<Map<String, Any?>>()
-        clientOf(door).use { client ->
-            client.collectParcels(arrayOf(signer), StreamingMode.CloseUponCompletion).collect {
-                messages.add(open(it.deserializeAndValidateParcel(), secondsAgo))
-                it.ack()
-            }
-        }
+        door.collect(signer) { messages.add(open(Parcel.deserialize(it), secondsAgo)) }
         return messages
     }
 
@@ -127,7 +119,8 @@ private fun openApp(): Any {
 val appOperations: Map<String, Operation> =
     mapOf(
         "openApp" to { openApp() },
-        "registerApp" to { app(it).register(it.part("door")) },
+        "registerApp" to { app(it).register(PoWebDoor(it.part("door"))) },
+        "registerAppAt" to { app(it).register(gateway(it).doorForApps) },
         "allow" to { app(it).allow(it.octets("publicKey").deserializeRSAPublicKey()) },
         "learn" to { app(it).learn(it.octets("params"), it.int("secondsAgo")) },
         "send" to { app(it).send(it.text("to"), ServiceMessage(it.text("type"), it.octets("content"))) },
