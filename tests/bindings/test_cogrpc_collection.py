@@ -204,6 +204,20 @@ async def test_a_cca_that_deployed_servers_have_no_room_for_is_not_sent():
     assert service.ccas == [bytes(4000)]
 
 
+@pytest.mark.rule("6.10")
+async def test_a_cca_by_somebody_else_is_passed_on_as_large_as_servers_of_ours_accept_it():
+    service = Service()
+    async with gateway_server(service) as server, plain_client(server) as client:
+        for _ in range(5):
+            async for _ in client.collect(bytes(5500), relayed=True):
+                pass
+        with pytest.raises(UnsendableError):
+            async for _ in client.collect(bytes(5600), relayed=True):
+                pass
+
+    assert service.ccas == [bytes(5500)] * 5
+
+
 async def test_a_courier_stays_until_the_last_acknowledgement():
     service = Service(Collection(outgoing(2)))
     async with (

@@ -34,16 +34,25 @@ class KotlinPeer(JsonPeer):
 
 def world(directory: Path, authority: Authority, *hosts: str) -> tuple[str, ...]:
     """Return options by which Java trusts an authority alone, and finds ``hosts`` on this machine."""
-    certificate = x509.load_pem_x509_certificate(authority.ca_pem)
-    store, names = directory / "trusted.p12", directory / "hosts"
-    store.write_bytes(
-        serialize_java_truststore(
-            [PKCS12Certificate(certificate, b"test")], BestAvailableEncryption(PASSWORD.encode())
-        )
-    )
-    names.write_text("".join(f"127.0.0.1 {host}\n" for host in ("localhost", *hosts)))
+    return (*trust(directory, authority.ca_pem), *names(directory, "localhost", *hosts))
+
+
+def trust(directory: Path, *certificates: bytes) -> tuple[str, ...]:
+    """Return options by which Java trusts these certificates alone, which are PEM."""
+    store = directory / "trusted.p12"
+    trusted = [
+        PKCS12Certificate(x509.load_pem_x509_certificate(pem), str(number).encode())
+        for number, pem in enumerate(certificates)
+    ]
+    store.write_bytes(serialize_java_truststore(trusted, BestAvailableEncryption(PASSWORD.encode())))
     return (
         f"-Djavax.net.ssl.trustStore={store}",
         f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
-        f"-Djdk.net.hosts.file={names}",
     )
+
+
+def names(directory: Path, *hosts: str) -> tuple[str, ...]:
+    """Return options by which Java finds ``hosts`` on this machine, and knows no other name."""
+    file = directory / "hosts"
+    file.write_text("".join(f"127.0.0.1 {host}\n" for host in hosts))
+    return (f"-Djdk.net.hosts.file={file}",)

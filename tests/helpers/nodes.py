@@ -386,7 +386,12 @@ class DirectCogRpc:
                 raise client_error(error) from error
             yield each.delivery_id
 
-    async def collect(self, octets: bytes) -> AsyncIterator[IncomingCargo]:
+    async def collect(
+        self,
+        octets: bytes,
+        *,
+        relayed: bool = False,  # noqa: ARG002 - what is called here has no limit for metadata
+    ) -> AsyncIterator[IncomingCargo]:
         if self.cut:
             raise UnreachableError("cut")
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from awala.base.clock import Clock
 from awala.bindings.addressing import Validation
 from awala.nodes.config import DoorConfig, NetworkConfig, ResolverConfig, StorageConfig
 from awala.nodes.courier.root import CourierConfig, run_courier
@@ -79,6 +80,7 @@ class Side:
     """A private gateway with its Internet gateway; the links to that one can be cut."""
 
     name: str
+    address: str
     internet_gateway: Process
     gateway: Process
     link: TcpProxy
@@ -88,9 +90,11 @@ class Side:
 class Village:
     """The network; everything it starts, it stops."""
 
-    def __init__(self, directory: Path, stack: AsyncExitStack, doh: DohServer, zones: SignedZones) -> None:
+    def __init__(
+        self, directory: Path, stack: AsyncExitStack, doh: DohServer, zones: SignedZones, clock: Clock
+    ) -> None:
         self.directory = directory
-        self.clock = HastyClock()
+        self.clock = clock
         self.zones = zones
         self._stack = stack
         self._ports: dict[str, str] = {}
@@ -104,7 +108,8 @@ class Village:
         self.network = NetworkConfig(resolver=self._resolver, ca_file=directory / "ca.pem")
 
     def door(self, host: str) -> DoorConfig:
-        certificate, key = self.authority.issue(f"{host}.demo.test").write(self.directory, host)
+        issued = self.authority.issue(f"{host}.demo.test", "127.0.0.1")
+        certificate, key = issued.write(self.directory, host)
         return DoorConfig(listen=self._ports.get(host, "127.0.0.1:0"), tls_cert=certificate, tls_key=key)
 
     def announce(self, door: str, address: str, host: str, port: int) -> None:
@@ -143,8 +148,13 @@ class Village:
             self.announce(door, address, f"{name}-{door}", port)
         return process, link
 
-    async def side(self, name: str) -> Side:
-        internet, link = await self.internet_gateway(f"igw-{name}")
+    async def side(self, name: str, beside: Side | None = None) -> Side:
+        """Run a private gateway, with an Internet gateway of its own or with that of another one."""
+        if beside is None:
+            address = f"igw-{name}.demo.test"
+            internet, link = await self.internet_gateway(f"igw-{name}")
+        else:
+            address, internet, link = beside.address, beside.internet_gateway, beside.link
         storage = StorageConfig(directory=self.directory / f"pgw-{name}")
         await create_private_gateway(storage)
 
@@ -157,8 +167,8 @@ class Village:
                 yield running
 
         gateway = await self.run(start)
-        await gateway.node.pairing.pair(f"igw-{name}.demo.test")
-        return Side(name, internet, gateway, link)
+        await gateway.node.pairing.pair(address)
+        return Side(name, address, internet, gateway, link)
 
     async def app(self, side: Side, setup=None) -> PrivateApp:
         @asynccontextmanager
@@ -190,13 +200,14 @@ class Village:
         )
         return process
 
-    async def courier(self) -> Process:
+    async def courier(self, clock: Clock | None = None) -> Process:
+        """Run a courier, by the clock of the others or by one of its own."""
         config = CourierConfig(
             storage=StorageConfig(directory=self.directory / "courier"),
             network=self.network,
             cogrpc=DoorConfig(listen="127.0.0.1:0"),
         )
-        return await self.run(lambda: run_courier(config, self.clock))
+        return await self.run(lambda: run_courier(config, clock or self.clock))
 
     async def visit(self, side: Side, courier: Process):
         """Bring the courier to a private gateway; return how far that came."""
@@ -209,14 +220,15 @@ class Village:
 
 
 @asynccontextmanager
-async def village(directory: Path) -> AsyncIterator[Village]:
+async def village(directory: Path, clock: Clock | None = None) -> AsyncIterator[Village]:
     """Open a network without nodes; whoever asks for them gets them."""
-    zones = SignedZones()
+    clock = clock or HastyClock()
+    zones = SignedZones(now=clock.now())
     async with AsyncExitStack() as stack:
         authority = Authority.create()
         tls = authority.server_context("127.0.0.1")
         doh = await stack.enter_async_context(serve_doh(zones.respond, tls=tls))
-        built = Village(directory, stack, doh, zones)
+        built = Village(directory, stack, doh, zones, clock)
         built.authority = authority
         authority.write_ca(directory / "ca.pem")
         (directory / "anchors").write_text(zones.trust_anchor)

@@ -11,6 +11,7 @@ import pytest
 
 from awala.base.errors import ConfigurationError, StorageFullError
 from awala.bindings.cogrpc import Fulfilled
+from awala.bindings.cogrpc.limits import MAX_EMITTED_METADATA
 from awala.bindings.errors import (
     MalformedRequest,
     ServerError,
@@ -34,11 +35,13 @@ from awala.nodes.private_gateway.visit import Stage as VisitStage
 from awala.pki import Role
 from awala.spool import Arrival, Hop, Kind, MemorySpool
 from awala.testing import FakeClock
+from helpers.cogrpc import Service, gateway_server, plain_client
 from helpers.nodes import (
     ADDRESS,
     DAY,
     HOUR,
     IGW,
+    IGW_CERT,
     NOW,
     OTHER_IGW,
     OTHER_PGW,
@@ -232,6 +235,21 @@ class TestTrip:
             Stage.COLLECTING,
             Stage.DONE,
         ]
+
+    @pytest.mark.rule("6.10")
+    async def test_passes_on_an_authorisation_that_is_larger_than_ours_are(self, courier):
+        with_chain = cca(bytes(2000), chain=(IGW_CERT,))
+        assert 4 * len(with_chain) / 3 > MAX_EMITTED_METADATA
+        await courier.handout(with_chain)
+        internet_gateway = Service()
+        async with gateway_server(internet_gateway) as server, plain_client(server) as client:
+            courier.clients[ADDRESS] = client
+
+            last = (await courier.trip())[-1]
+
+        assert last.failures == ()
+        assert internet_gateway.ccas == [with_chain]
+        assert await courier.spool.totals() == {}
 
     @pytest.mark.rule("6.8")
     async def test_delivers_pauses_and_collects(self, courier, internet, gateway):

@@ -160,6 +160,28 @@ class TestRenewal:
         assert len(thing.times) == 3
         assert thing.times[1] - thing.times[0] >= UNHELPFUL_WAIT
 
+    async def test_an_issuer_that_changed_is_asked_at_once(self, clock, thing):
+        thing.helps = False
+        async with running(thing.renewal.run()):
+            await clock.advance(1)
+            thing.helps = True
+            thing.renewal.issuer_changed()
+            await clock.advance(1)
+        assert not thing.due
+
+    async def test_an_issuer_that_changed_while_it_was_asked_is_asked_again(self, clock, thing):
+        async def renew() -> None:
+            thing.times.append(clock.now())
+            if len(thing.times) == 1:
+                thing.renewal.issuer_changed()
+            else:
+                thing.due = False
+
+        thing.renewal = Renewal(clock, is_due=lambda _: thing.due, renew=renew, backoff=Backoff())
+        async with running(thing.renewal.run()):
+            await clock.advance(1)
+        assert len(thing.times) == 2
+
     async def test_a_clock_that_was_set_back_holds_nothing_up(self, clock, thing):
         thing.helps = False
         async with running(thing.renewal.run()):
@@ -305,6 +327,24 @@ class TestEndpoint:
 
         assert endpoint.own_path().authorities == (gateway.own_certificate(),)
         assert endpoint.own_path().leaf.not_after == gateway.own_certificate().not_after
+
+    @pytest.mark.rule("2.7")
+    async def test_a_new_certificate_reaches_at_once_an_endpoint_that_asked_too_early(
+        self, gateway, internet, endpoint
+    ):
+        before, registrations = endpoint.own_path(), endpoint._client.registrations
+        gateway.clock.jump(NOW + 100 * DAY)
+        async with running(hearing(endpoint)):
+            await endpoint._client.opened.wait()
+            await until(lambda: endpoint._client.registrations > registrations)
+            await until(lambda: endpoint._renewal._rest_until is not None)
+            await internet.node.credentials.renew_if_due()
+            await gateway.node.pairing.renew(gateway.uplink)
+            renewed = gateway.clock.now()
+            await drive(gateway.clock, lambda: endpoint.own_path() != before)
+
+        assert gateway.clock.now() - renewed < HOUR
+        assert endpoint.own_path().authorities == (gateway.own_certificate(),)
 
     @pytest.mark.rule("2.7")
     async def test_asks_once_a_day_and_keeps_nothing_that_is_no_news(self, gateway, endpoint):

@@ -40,10 +40,17 @@ class Renewal:
         self._kicked = asyncio.Event()
         self._failures = 0
         self._rest_until: datetime | None = None
+        self._issuer_changed = False
 
     def kick(self) -> None:
         """Look at once whether it is due, whatever the back-off says: the issuer can be reached."""
         self._kicked.set()
+
+    def issuer_changed(self) -> None:
+        """Look at once, also if the issuer had no more to give before: now it may have."""
+        self._issuer_changed = True
+        self._rest_until = None
+        self.kick()
 
     async def run(self) -> None:
         """Renew whenever it is due, until cancelled."""
@@ -60,6 +67,7 @@ class Renewal:
 
     async def _attempt(self) -> timedelta:
         """Renew, and return how long to wait before the next look."""
+        self._issuer_changed = False
         try:
             await self._renew()
         except AwalaError as error:
@@ -67,6 +75,6 @@ class Renewal:
             logger.info("a certificate could not be renewed, which will be tried again: %s", error)
             return self._backoff.wait(self._failures)
         self._failures = 0
-        if self._is_due(self._clock.now()):
+        if self._is_due(self._clock.now()) and not self._issuer_changed:
             self._rest_until = self._clock.now() + UNHELPFUL_WAIT
         return CHECK_INTERVAL

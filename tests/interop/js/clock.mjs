@@ -4,7 +4,7 @@
 // What runs in the JavaScript of the process sees it; certificates of TLS connections are judged outside of that.
 
 const RealDate = Date;
-const ahead = 1000 * Number(process.env.PEER_CLOCK_SECONDS);
+let ahead = 1000 * Number(process.env.PEER_CLOCK_SECONDS);
 const now = () => RealDate.now() + ahead;
 
 globalThis.Date = class extends RealDate {
@@ -16,3 +16,8 @@ globalThis.Date = class extends RealDate {
     return now();
   }
 };
+
+/** Let these seconds pass at once. */
+export function passTime(seconds) {
+  ahead += 1000 * seconds;
+}

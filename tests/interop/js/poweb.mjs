@@ -8,13 +8,14 @@ import { toArrayBuffer } from './kinds.mjs';
 
 const RETRY_MS = 200;
 
+/** Return a client of a door. */
+export function clientOf(require, { host, port }) {
+  const { PoWebClient } = require('@relaycorp/relaynet-poweb');
+  return host ? PoWebClient.initRemote(host, port) : PoWebClient.initLocal(port);
+}
+
 /** Return the operations of PoWeb by name. */
 export function poWebOperations(core, require, parts, kinds) {
-  const clientOf = ({ host, port }) => {
-    const { PoWebClient } = require('@relaycorp/relaynet-poweb');
-    return host ? PoWebClient.initRemote(host, port) : PoWebClient.initLocal(port);
-  };
-
   async function signerOf(kind, { privateKey, certificate }) {
     const key = await parts.readIdentityKey(privateKey);
     return new kind(parts.readCertificate(certificate), key.privateKey);
@@ -53,7 +54,7 @@ export function poWebOperations(core, require, parts, kinds) {
 
   return {
     async register({ door, privateKey }) {
-      const client = clientOf(door);
+      const client = clientOf(require, door);
       const key = await parts.readIdentityKey(privateKey);
       const authorization = await client.preRegisterNode(key.publicKey);
       const request = new core.PrivateNodeRegistrationRequest(key.publicKey, authorization);
@@ -62,7 +63,7 @@ export function poWebOperations(core, require, parts, kinds) {
 
     async deliverParcel({ door, parcel, ...signer }) {
       const deliverySigner = await signerOf(core.ParcelDeliverySigner, signer);
-      await clientOf(door).deliverParcel(toArrayBuffer(parcel), deliverySigner);
+      await clientOf(require, door).deliverParcel(toArrayBuffer(parcel), deliverySigner);
       return null;
     },
 
@@ -71,7 +72,7 @@ export function poWebOperations(core, require, parts, kinds) {
       const parcels = [];
       let connections = 0;
       const countConnection = () => (connections += 1);
-      const client = clientOf(door);
+      const client = clientOf(require, door);
       const mode = 'close-upon-completion';
       for await (const each of client.collectParcels(await nonceSigners(signers), mode, countConnection)) {
         parcels.push(await receive(each));
@@ -83,7 +84,7 @@ export function poWebOperations(core, require, parts, kinds) {
     // Collects for as long as this process runs: the library cannot be told to stop while it waits.
     async openCollection({ door, signers }) {
       const collection = { connections: 0, errors: [], parcels: [] };
-      keepCollecting(collection, clientOf(door), await nonceSigners(signers));
+      keepCollecting(collection, clientOf(require, door), await nonceSigners(signers));
       return collections.push(collection) - 1;
     },
 

@@ -166,9 +166,10 @@ class CogRpcClient:
             async for delivery_id in acknowledged:
                 yield delivery_id
 
-    async def collect(self, cca: bytes) -> AsyncGenerator[IncomingCargo, None]:
+    async def collect(self, cca: bytes, *, relayed: bool = False) -> AsyncGenerator[IncomingCargo, None]:
         """Collect the cargo that a serialised Cargo Collection Authorization gives access to.
 
+        ``relayed`` is for one that somebody else made, whose size is not for us to choose (decision 54).
         Acknowledge each cargo when it is safe, then ask for the next: a courier ends the call after the last
         acknowledgement.
 
@@ -179,10 +180,10 @@ class CogRpcClient:
             UnreachableError: no connection, it broke or was silent for too long, or there is more cargo than
                 fitted: the CCA is still good.
             ServerError, ProtocolError: other ways in which a peer fails.
-            UnsendableError: the CCA is too large for the metadata of deployed servers (rules §6).
+            UnsendableError: the CCA is too large for the metadata of servers (rules §6).
         """
         authorization = f"{_SCHEME} {base64.b64encode(cca).decode()}"
-        if len(authorization) > limits.MAX_EMITTED_METADATA:
+        if len(authorization) > (limits.MAX_RELAYED_METADATA if relayed else limits.MAX_EMITTED_METADATA):
             raise UnsendableError("The CCA is too large for a collection call")
         metadata = (("authorization", authorization),)
         call = ClientCall(

@@ -136,7 +136,7 @@ class Trip:
         """Collect with one authorisation; it goes when it was used up, here or before."""
         client = await self._connect(address)
         try:
-            async for incoming in client.collect(octets):
+            async for incoming in client.collect(octets, relayed=True):
                 await self._load(incoming.cargo)
                 await incoming.acknowledge()
                 yield

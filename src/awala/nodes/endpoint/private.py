@@ -294,7 +294,7 @@ class PrivateEndpoint:
             try:
                 await self._collect(note_open, attempts.succeeded)
                 self._asked = None  # the gateway ended it: its own certificate may be another one now
-                self._renewal.kick()
+                self._renewal.issuer_changed()
             except UnauthenticatedError:
                 await self._register_again()
             except AwalaError as error:

@@ -25,7 +25,7 @@ val operations: Map<String, Operation> =
         "collectCargo" to ::collectCargo,
         "startCargoRelay" to ::startCargoRelay,
         "stopCargoRelay" to ::stopCargoRelay,
-    )
+    ) + appOperations + gatewayOperations
 
 private suspend fun makeIdentityKey(request: Values): Any {
     val pair = generateRSAKeyPair(request.intOrNull("modulus") ?: 2048)

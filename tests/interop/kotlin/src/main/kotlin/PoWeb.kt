@@ -18,11 +18,12 @@ private val RETRY = 200.milliseconds
 private val LOOK = 10.milliseconds
 
 /** Return a client of a `door`: a port of this machine without TLS, or one of a host with it. */
-private fun client(request: Values): PoWebClient {
-    val door = request.part("door")
+fun clientOf(door: Values): PoWebClient {
     val port = door.int("port")
     return door.textOrNull("host")?.let { PoWebClient.initRemote(it, port) } ?: PoWebClient.initLocal(port)
 }
+
+private fun client(request: Values) = clientOf(request.part("door"))
 
 suspend fun register(request: Values): Any =
     client(request).use { client ->
