@@ -71,6 +71,21 @@ async def test_mended_it_works_under_the_same_address(target):
             assert await say(proxy, b"again") == b"again"
 
 
+async def test_whoever_mends_it_may_give_up_and_others_may_mend_it_too(target):
+    async with TcpProxy(*target) as proxy:
+        await proxy.cut()
+        mending = asyncio.ensure_future(proxy.mend())
+        await asyncio.sleep(0)
+        mending.cancel()
+        await asyncio.gather(mending, return_exceptions=True)
+        await asyncio.gather(proxy.mend(), proxy.mend())
+        assert await say(proxy, b"again") == b"again"
+
+        await proxy.cut()
+        await asyncio.gather(proxy.mend(), proxy.mend())
+        assert await say(proxy, b"and again") == b"and again"
+
+
 async def test_can_be_pointed_elsewhere_while_it_runs(target):
     async def shout(reader, writer):
         writer.write((await reader.read()).upper())

@@ -88,8 +88,10 @@ class TcpProxy:
         """Accept connections again."""
         if self._server is not None:
             return
-        reserved, self._reserved = self._reserved, None
-        self._server = await asyncio.start_server(self._accept, sock=reserved)
+        # Nothing is waited for until both are noted, so a caller may be cancelled here.
+        server = await asyncio.start_server(self._accept, sock=self._reserved, start_serving=False)
+        self._server, self._reserved = server, None
+        await server.start_serving()
 
     async def drop_connections(self) -> None:
         """Reset the open connections, but keep the link."""
