@@ -39,11 +39,11 @@ Carry: TypeAlias = Callable[[], Awaitable[None]]
 
 
 HASTE = 5
-"""How much shorter the pauses of our nodes are than by the clock, for those of a courier's visits are long."""
+"""How much shorter than by the clock our nodes pause: five seconds in each visit of a courier add up."""
 
 
 class MovedClock:
-    """A clock that goes as the machine's, ``ahead`` of it, but for pauses; a test may let time pass at once."""
+    """A clock ``ahead`` of the machine's, with short pauses; a test may let time pass at once."""
 
     def __init__(self, ahead: timedelta = timedelta(0)) -> None:
         self.ahead = ahead
