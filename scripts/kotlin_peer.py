@@ -35,6 +35,9 @@ TIME_LIMIT = 900
 """Seconds for one run of Maven, which has some hundred files to bring the first time."""
 
 MAVEN = ("mvn", "--batch-mode", "--quiet", "process-classes")
+TROUBLES = ("Could not transfer", "COMPILATION ERROR", "Unknown host")
+"""What Maven says when something else is wrong than that the registry lacks a library."""
+
 MISSING = re.compile(r"tech\.relaycorp:([a-z-]+):(?:jar|pom):([0-9.]+)")
 
 
@@ -65,12 +68,19 @@ def build(wanted: str, sources: Path | None) -> bool:
     if result.returncode == 0:
         STAMP.write_text(wanted)
         return True
-    missing = sorted({":".join(("tech.relaycorp", *found)) for found in MISSING.findall(result.stdout)})
-    if missing and "Could not transfer" not in result.stdout:
+    missing = not_served(result.stdout)
+    if missing:
         NOT_SERVED.write_text(f"the registry does not serve {', '.join(missing)}\n{wanted}\n")
     else:
         print(result.stdout, result.stderr, file=sys.stderr)
     return False
+
+
+def not_served(output: str) -> list[str]:
+    """Return the libraries that the registry does not have, if that is all that Maven complains of."""
+    if any(trouble in output for trouble in TROUBLES):
+        return []
+    return sorted({":".join(("tech.relaycorp", *found)) for found in MISSING.findall(output)})
 
 
 def export(repository: Path, tag: str, target: Path) -> None:

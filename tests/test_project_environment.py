@@ -11,6 +11,8 @@ import pytest
 pytest_plugins = ["pytester"]
 CONFTEST = Path(__file__).parent / "conftest.py"
 
+SETTINGS = f"[pytest]\nmarkers = requires(*tools)\npythonpath = {CONFTEST.parent}\n"
+
 CASE = """
 import pytest
 
@@ -23,7 +25,7 @@ def test_with_a_tool():
 @pytest.mark.parametrize(("require_all", "outcome"), [("", {"skipped": 1}), ("1", {"errors": 1})])
 def test_a_missing_tool_skips_a_test_unless_all_are_required(pytester, monkeypatch, require_all, outcome):
     monkeypatch.setenv("AWALA_REQUIRE_ALL", require_all)
-    pytester.makeini("[pytest]\nmarkers = requires(*tools)")
+    pytester.makeini(SETTINGS)
     pytester.makeconftest(CONFTEST.read_text())
     pytester.makepyfile(CASE)
 
@@ -35,7 +37,7 @@ def test_a_missing_tool_skips_a_test_unless_all_are_required(pytester, monkeypat
 
 def test_what_the_registry_does_not_serve_is_told_by_name_and_skips_a_test(pytester, monkeypatch):
     monkeypatch.setenv("AWALA_REQUIRE_ALL", "1")
-    pytester.makeini("[pytest]\nmarkers = requires(*tools)")
+    pytester.makeini(SETTINGS)
     pytester.makeconftest(CONFTEST.read_text())
     pytester.makepyfile(CASE.replace("a-tool-that-nobody-has", "java"))
     note = pytester.mkdir("interop") / "kotlin" / "target" / "not-served"

@@ -34,7 +34,7 @@ def run(size: int, root: Path) -> bool:
             return False
         results = [table.Result.of(item) for item in json.loads(file.read_text())]
     earlier = committed(root, table.PAGE)
-    text = table.page(table.read_table(), results)
+    text = table.page(table.read_table(), results, earlier)
     table.PAGE.write_text(text)
     report(table, text)
     lost = sorted(table.ok_cells(earlier) - table.ok_cells(text))

@@ -85,11 +85,10 @@ class _Gateway:
 
     async def npm_collect(self, port: int) -> list[dict[str, Any]]:
         """Let the npm client collect until there is no more."""
-        signer = {name: self.private[name] for name in ("privateKey", "certificate")}
-        found: list[dict[str, Any]] = await self.peer.ask(
-            "collectParcels", port=port, signers=[signer], mode="close-upon-completion"
-        )
-        return found
+        signer = {"privateKey": self.private["privateKey"], "certificate": self.private["nodeCertificate"]}
+        found: dict[str, Any] = await self.peer.ask("collectParcels", door={"port": port}, signers=[signer])
+        parcels: list[dict[str, Any]] = found["parcels"]
+        return parcels
 
 
 @asynccontextmanager
@@ -105,7 +104,7 @@ async def _gateway(directory: Path) -> AsyncIterator[_Gateway]:
         app = poweb.poweb_app(running.node.gateway_door)
         async with poweb.serve_poweb(app, "127.0.0.1:0") as server:
             key = await peer.ask("makeIdentityKey")
-            registered = await peer.ask("register", port=server.port, privateKey=key["privateKey"])
+            registered = await peer.ask("register", door={"port": server.port}, privateKey=key["privateKey"])
             yield _Gateway(running.node, app, server.port, peer, {**key, **registered})
 
 
@@ -127,7 +126,7 @@ async def we_collect(gateway: _Gateway, size: int) -> str:
     )
     key = keys.IdentityPrivateKey.load(gateway.private["privateKey"])
     (pki,) = _modules("awala.pki")
-    certificate = pki.Certificate.parse(gateway.private["certificate"])
+    certificate = pki.Certificate.parse(gateway.private["nodeCertificate"])
 
     def sign(nonce: bytes) -> list[bytes]:
         return [messages.sign_detached(messages.DetachedSignatureType.NONCE, nonce, key, certificate)]

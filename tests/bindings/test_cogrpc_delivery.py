@@ -407,6 +407,24 @@ async def test_a_peer_that_never_acknowledges_is_given_up():
             await delivered(client, stream(outgoing(3)))
 
 
+@pytest.mark.parametrize("count", [0, 3])
+async def test_a_peer_that_has_acknowledged_everything_is_not_waited_for_although_it_never_ends_the_call(
+    count,
+):
+    async def handler(context) -> None:
+        for delivery_id in (f"id-{n}" for n in range(count)):
+            await context.read()
+            await context.write(ack(delivery_id))
+        await asyncio.Event().wait()
+
+    async with (
+        raw_server(handler) as port,
+        CogRpcClient.plain("127.0.0.1", port) as client,
+        asyncio.timeout(Patience().idle / 2),
+    ):
+        assert len(await delivered(client, stream(outgoing(count)))) == count
+
+
 async def test_a_large_cargo_is_given_the_time_that_a_slow_link_needs():
     async def handler(context) -> None:
         await context.read()

@@ -52,3 +52,19 @@ async def test_a_node_that_ends_in_any_other_way_is_told_with_its_log(server, tm
     assert isinstance(error, NodeFailedError)
     assert "app ended with 1" in str(error)
     assert "is not a directory" in str(error)
+
+
+async def test_a_node_that_is_stopped_while_it_is_started_again_ends(server, tmp_path):
+    async with open_network(tmp_path, server) as network, asyncio.timeout(60), network.running():
+        courier = network.nodes["courier"]
+        spawned, spawn = asyncio.Event(), courier._spawn
+
+        async def spawn_late():
+            spawned.set()
+            await asyncio.sleep(0.5)  # in which all are told to stop
+            return await spawn()
+
+        courier._spawn = spawn_late
+        courier.kill()
+        await spawned.wait()
+    assert courier.deaths == 1

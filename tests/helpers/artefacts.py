@@ -76,14 +76,10 @@ def judge(message_class: type[RamfMessage], octets: bytes) -> tuple[object, ...]
         message.creation_date,
         message.ttl,
         message.payload,
-        _signed_part(message.sender_certificate),
+        message.sender_certificate,
         message.signed_attribute_types,
-        tuple(map(_signed_part, path)),
+        tuple(path),
     )
-
-
-def _signed_part(certificate: Certificate) -> bytes:
-    return certificate.encoding[certificate._tbs]
 
 
 def judge_opened(artefact: Artefact, octets: bytes) -> tuple[object, ...] | None:

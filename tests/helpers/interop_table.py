@@ -17,6 +17,7 @@ FOLDER: Final = TESTS / "interop"
 PAGE: Final = TESTS.parent / "docs" / "interoperability.md"
 
 OK: Final = "ok"
+BEFORE: Final = "ok before"
 
 INTRODUCTION: Final = """\
 <!-- Made by ./scripts/soak interop from a run of tests/interop; not to be edited. -->
@@ -30,6 +31,7 @@ Every door of every node, tried against the reference software over real connect
 | in a cell | means |
 | --- | --- |
 | ok | at least one test shows it, and all that do have passed |
+| ok before | an earlier run showed it; in the last one the peer could not be had, and tests were skipped |
 | defect *n* | the peer cannot do it, whatever we do: why, and by which test, is said below the tables |
 | not tried | no test ran, for the reason beside |
 | failed | a test that shows it has failed |
@@ -185,9 +187,18 @@ def _excuse(defect: Defect, numbers: dict[Defect, int], functions: dict[str, lis
 # ---- the page ----------------------------------------------------------------------------------------
 
 
-def page(table: Table, results: Iterable[Result]) -> str:
+def page(table: Table, results: Iterable[Result], earlier: str = "") -> str:
+    """Write the page; ``earlier`` is the one before, which tells what cells were that could not be tried."""
     results = tuple(results)
     found = states(table, results)
+    skipped = {cell for result in results for cell in result.cells if result.outcome is Outcome.SKIPPED}
+    were_ok = ok_cells(earlier)
+
+    def text(group: Group, cell: Cell) -> str:
+        titles = group.title, table.peers[cell.peer].title, group.capabilities[cell.capability]
+        is_untried = found[cell].startswith("not tried") and cell in skipped
+        return BEFORE if is_untried and titles in were_ok else found[cell]
+
     parts = [INTRODUCTION]
     for group in table.groups:
         parts.append(f"\n## {group.title}\n\n")
@@ -196,7 +207,9 @@ def page(table: Table, results: Iterable[Result]) -> str:
         for name in group.peers:
             peer = table.peers[name]
             parts.append(
-                _row(peer.title, peer.version, *(found[Cell(name, each)] for each in group.capabilities))
+                _row(
+                    peer.title, peer.version, *(text(group, Cell(name, each)) for each in group.capabilities)
+                )
             )
         parts += _shown_by(group, results)
     return "".join([*parts, *_defects(table)])
@@ -244,7 +257,7 @@ def _defects(table: Table) -> Iterator[str]:
 
 
 def ok_cells(text: str) -> set[tuple[str, str, str]]:
-    """Return the titles of group, peer and capability of each cell that is ok on a page."""
+    """Return the titles of group, peer and capability of each cell that is ok on a page, or was before."""
     found: set[tuple[str, str, str]] = set()
     title, header = "", list[str]()
     for line in text.splitlines():
@@ -253,7 +266,9 @@ def ok_cells(text: str) -> set[tuple[str, str, str]]:
         elif line.startswith("| ") and title:
             row = [cell.strip() for cell in line.strip("|").split("|")]
             header = header or row
-            found |= {(title, row[0], name) for name, cell in zip(header, row, strict=True) if cell == OK}
+            found |= {
+                (title, row[0], name) for name, cell in zip(header, row, strict=True) if cell in {OK, BEFORE}
+            }
     return found
 
 

@@ -1,49 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""Our gateway and courier behind real servers, gateways of the peer, and parcels for who is behind them."""
+"""What meets over CogRPC: clients and servers of the peer, ways to ours, and our client."""
 
 from __future__ import annotations
 
-import asyncio
-import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from awala.base.clock import Clock, SystemClock
-from awala.bindings.cogrpc import CogRpcClient
-from awala.crypto import IdentityPrivateKey
-from awala.messages import Parcel, Recipient, Registration
-from awala.messages.limits import EMITTED_PARCEL_MAX
-from awala.nodes.config import DoorConfig, StorageConfig
-from awala.nodes.courier.root import CourierConfig, run_courier
-from awala.nodes.internet_gateway.root import (
-    InternetGatewayConfig,
-    create_internet_gateway,
-    run_internet_gateway,
-)
-from awala.nodes.lanes import GATEWAY, REQUESTS, TO_INTERNET_GATEWAY, TO_PRIVATE_GATEWAY, UNPACK_HOP
-from awala.pki import Certificate, Role, issue_now
-from awala.spool.model import Hop
-from awala.spool.port import Spool
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from interop_gateways import PeerGateway, PeerInternetGateway
+
+from awala.bindings.cogrpc import CogRpcClient, OutgoingCargo
 from awala.testing import Authority
-from helpers.cast import identity_key
 from helpers.node_peer import COGRPC_DRIVER, NodePeer
 
-ADDRESS = "gateway.example.com"
 HOST = "localhost"
 """The name that certificates of Internet gateways are for."""
-
-ANY_PORT = DoorConfig(listen="127.0.0.1:0")
-ALL = 1 << 30
-A_MOMENT = 0.005
-A_FEW = 8
-"""Octets by which lengths in DER, and integers drawn at random, may vary."""
-
-BACKDATING = timedelta(hours=3)
-TTL = 24 * 3600
 
 
 def cogrpc_peer(directory: Path, authority: Authority, **options: Any) -> NodePeer:
@@ -52,234 +32,96 @@ def cogrpc_peer(directory: Path, authority: Authority, **options: Any) -> NodePe
     return NodePeer(driver=COGRPC_DRIVER, environment=trusted, **options)
 
 
-# ---- private gateways of the peer ------------------------------------------------------------------------
+# ---- servers of the peer ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class PeerGateway:
-    """A private gateway that the peer made, registered with an Internet gateway."""
+class PeerServer:
+    """A CogRPC server of the peer, at ``port``."""
 
     peer: NodePeer
     handle: int
-    id: str
-    certificate: Certificate
+    port: int
 
-    async def _ask(self, operation: str, **arguments: Any) -> Any:
-        return await self.peer.ask(operation, gateway=self.handle, **arguments)
-
-    async def authorize(self) -> bytes:
-        """Return a new CCA."""
-        authorization: bytes = await self._ask("authorizeCollection")
-        return authorization
-
-    async def fill(self, *loads: Sequence[bytes]) -> list[bytes]:
-        """Return a cargo for each load."""
-        cargoes: list[bytes] = await self._ask("fill", loads=loads)
-        return cargoes
-
-    async def unpack(self, cargoes: Sequence[bytes]) -> list[bytes]:
-        """Return all that is in these cargoes, each of which must be for this gateway and authorised."""
-        return [item for cargo in cargoes for item in await self._ask("unpack", cargo=cargo)]
-
-    async def household(self, key: IdentityPrivateKey | None = None) -> Household:
-        """Return an endpoint behind this gateway."""
-        key = key or identity_key("js", "ep")
-        octets = await self._ask("registerEndpoint", publicKey=key.public_key.spki)
-        registration = Registration.parse(octets)
-        return Household(key, registration.node_certificate, registration.gateway_certificate)
+    async def report(self) -> dict[str, Any]:
+        """Return the calls that it saw, the cargo that it took, how many it ignored, and acknowledgements."""
+        record: dict[str, Any] = await self.peer.ask("report", server=self.handle)
+        return record
 
 
-async def open_peer_gateway(peer: NodePeer, door: Any) -> PeerGateway:
-    """Register a new private gateway of the peer at the ``door`` for private gateways."""
-    opened = await peer.ask("openPrivateGateway")
-    handle = opened["gateway"]
-    authorization = await door.preregister(opened["digest"])
-    request = await peer.ask("requestRegistration", gateway=handle, authorization=authorization)
-    saved = await peer.ask("saveRegistration", gateway=handle, registration=await door.register(request))
-    return PeerGateway(peer, handle, opened["id"], Certificate.parse(saved["certificate"]))
+@asynccontextmanager
+async def peer_server(peer: NodePeer, operation: str, **arguments: Any) -> AsyncIterator[PeerServer]:
+    served = await peer.ask(operation, **arguments)
+    try:
+        yield PeerServer(peer, served["server"], served["port"])
+    finally:
+        await peer.ask("stopServing", server=served["server"])
+
+
+def serving_internet_gateway(
+    gateway: PeerInternetGateway, authority: Authority, **plan: int
+) -> AbstractAsyncContextManager[PeerServer]:
+    """Let the peer serve its Internet gateway; with ``cutAfter`` it cuts everything at that message."""
+    issued = authority.issue(HOST)
+    tls = {"certificate": issued.certificate_pem, "key": issued.key_pem}
+    return peer_server(gateway.peer, "serveInternetGateway", gateway=gateway.handle, tls=tls, plan=plan)
 
 
 @dataclass(frozen=True)
-class Household:
-    """An endpoint behind a private gateway, and the parcels for it by somebody whom it authorised."""
-
-    key: IdentityPrivateKey
-    certificate: Certificate
-    gateway: Certificate
-
-    def largest_parcel(self) -> bytes:
-        """Make a parcel as large as one may be that we send."""
-        around = len(self.parcels(1, 1_000_000)[0]) - 1_000_000
-        (parcel,) = self.parcels(1, EMITTED_PARCEL_MAX - around - A_FEW)
-        assert EMITTED_PARCEL_MAX - len(parcel) <= 2 * A_FEW
-        return parcel
-
-    def parcels(self, count: int, size: int = 100) -> list[bytes]:
-        """Make parcels with ``size`` octets for payload, ready to leave."""
-        sender, now = identity_key("js", "peer"), datetime.now(UTC)
-        authorization = issue_now(
-            subject_key=sender.public_key,
-            issuer_key=self.key,
-            issuer=self.certificate,
-            role=Role.DELIVERY_AUTHORIZATION,
-            now=now,
-        )
-        return [
-            Parcel(
-                recipient=Recipient(self.key.node_id, ADDRESS),
-                message_id=str(uuid.uuid4()),
-                creation_date=(now - BACKDATING).replace(microsecond=0),
-                ttl=TTL,
-                payload=number.to_bytes(4) + bytes(size - 4),
-                sender_certificate=authorization,
-                sender_chain=(self.certificate, self.gateway),
-            ).serialize(sender)
-            for number in range(count)
-        ]
-
-
-# ---- Internet gateways of the peer -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PeerInternetGateway:
-    """An Internet gateway that the peer made.
-
-    It has what a door for private gateways has, and what a client of one has, so that gateways of either
-    side register here.
-    """
+class PeerCourier:
+    """What a courier of the peer carries; it can be served again and again."""
 
     peer: NodePeer
-    handle: int
-    id: str
+    store: int
 
-    async def _ask(self, operation: str, **arguments: Any) -> Any:
-        return await self.peer.ask(operation, gateway=self.handle, **arguments)
+    async def board(self, gateway: PeerGateway | str, cargoes: Sequence[bytes]) -> None:
+        """Have cargo on board for a private gateway, or for the node of this id."""
+        recipient = gateway if isinstance(gateway, str) else gateway.id
+        await self.peer.ask("board", store=self.store, cargoes=cargoes, recipient=recipient)
 
-    async def preregister(self, digest: bytes) -> bytes:
-        authorization: bytes = await self._ask("authorizeRegistration", data=digest)
-        return authorization
+    async def cargoes(self) -> list[bytes]:
+        """Return what is on board for private gateways."""
+        return sorted((await self.peer.ask("aboard", store=self.store))["cargoes"])
 
-    async def register(self, request: bytes) -> bytes:
-        registration: bytes = await self._ask("register", request=request)
-        return registration
+    async def authorizations(self) -> list[bytes]:
+        """Return the CCAs on board."""
+        aboard = await self.peer.ask("aboard", store=self.store)
+        return [authorization["octets"] for authorization in aboard["authorizations"]]
 
-    async def aclose(self) -> None:
-        """Do nothing: there is no connection."""
-
-    async def keep(self, gateway_id: str, *loads: Sequence[bytes]) -> None:
-        """Have loads wait for a private gateway; each becomes a cargo."""
-        await self._ask("keep", peerId=gateway_id, loads=loads)
-
-    async def cargoes_for(self, gateway: PeerGateway, *loads: Sequence[bytes]) -> list[bytes]:
-        """Return cargo for a private gateway with these loads."""
-        await self.keep(gateway.id, *loads)
-        cargoes: list[bytes] = await self._ask("cargoesFor", authorization=await gateway.authorize())
-        return cargoes
-
-    async def unpack(self, cargoes: Sequence[bytes]) -> list[bytes]:
-        """Return all that is in these cargoes from its private gateways."""
-        return [item for cargo in cargoes for item in await self._ask("unpack", cargo=cargo)]
+    def serving(self, **plan: int) -> AbstractAsyncContextManager[PeerServer]:
+        """Let the peer serve, with a certificate as the Android courier makes it."""
+        tls = android_certificate("127.0.0.1")
+        return peer_server(self.peer, "serveCourier", store=self.store, tls=tls, plan=plan)
 
 
-async def open_peer_internet_gateway(peer: NodePeer, address: str = ADDRESS) -> PeerInternetGateway:
-    opened = await peer.ask("openInternetGateway", address=address)
-    return PeerInternetGateway(peer, opened["gateway"], opened["id"])
+async def open_peer_courier(peer: NodePeer, room: int | None = None) -> PeerCourier:
+    """Open a courier of the peer that has room for so many octets of cargo from private gateways."""
+    return PeerCourier(peer, (await peer.ask("openCourier", room=room))["store"])
 
 
-# ---- our nodes -------------------------------------------------------------------------------------------
+def android_certificate(address: str) -> dict[str, bytes]:
+    """Make a certificate as the Android courier does (wire.md 7.4)."""
+    now = datetime.now(UTC)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=2))
+        .not_valid_after(now + timedelta(hours=24))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return {
+        "certificate": certificate.public_bytes(Encoding.PEM),
+        "key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    }
 
 
-async def resting(spool: Spool, hop: Hop) -> list[bytes]:
-    """Return what rests at a hop, sorted."""
-    items = await spool.snapshot(hop, now=datetime.now(UTC), budget=ALL)
-    bodies = [await spool.body(item) for item in items]
-    return sorted(body for body in bodies if body is not None)
-
-
-@dataclass(frozen=True)
-class OurInternetGateway:
-    """An Internet gateway of ours, with its courier door over TLS at ``port``."""
-
-    node: Any
-    port: int
-
-    @property
-    def way(self) -> dict[str, str]:
-        """How the peer reaches it."""
-        return way_to_internet_gateway(self.port)
-
-    async def mailbox(self, gateway: PeerGateway) -> list[bytes]:
-        """Return the parcels that wait for a private gateway, once all cargo is unpacked."""
-        spool = self.node._spool
-        while UNPACK_HOP in await spool.totals():  # noqa: ASYNC110 - the spool tells of arrivals only
-            await asyncio.sleep(A_MOMENT)
-        return await resting(spool, Hop(GATEWAY, gateway.id))
-
-    async def put(self, gateway: PeerGateway, parcels: Sequence[bytes]) -> None:
-        """Have parcels wait for a private gateway, as if its Internet side had brought them."""
-        for parcel in parcels:
-            await self.node.internet_door.deliver(parcel)
-        assert await self.mailbox(gateway) == sorted(parcels)
-
-
-@asynccontextmanager
-async def our_internet_gateway(
-    directory: Path, authority: Authority, address: str = ADDRESS
-) -> AsyncIterator[OurInternetGateway]:
-    """Run an Internet gateway of ours."""
-    storage = StorageConfig(directory=directory)
-    await create_internet_gateway(storage, address)
-    certificate, key = authority.issue(HOST).write(directory)
-    door = DoorConfig(listen="127.0.0.1:0", tls_cert=certificate, tls_key=key)
-    config = InternetGatewayConfig(storage=storage, poweb=ANY_PORT, pohttp=ANY_PORT, cogrpc=door)
-    async with run_internet_gateway(config) as running:
-        yield OurInternetGateway(running.node, port_in(running.addresses["cogrpc"]))
-
-
-@dataclass(frozen=True)
-class OurCourier:
-    """A courier of ours, with its door at ``port``."""
-
-    node: Any
-    port: int
-
-    @property
-    def way(self) -> dict[str, str]:
-        """How the peer reaches it."""
-        return way_to_courier(self.port)
-
-    async def load(self, cargoes: Sequence[bytes]) -> None:
-        """Give it cargo."""
-        for cargo in cargoes:
-            await self.node.door.deliver(cargo)
-
-    async def outgoing(self, address: str = ADDRESS) -> list[bytes]:
-        """Return the cargo on board for an Internet gateway."""
-        return await resting(self.node._spool, Hop(TO_INTERNET_GATEWAY, address))
-
-    async def incoming(self, gateway_id: str) -> list[bytes]:
-        """Return the cargo on board for a private gateway."""
-        return await resting(self.node._spool, Hop(TO_PRIVATE_GATEWAY, gateway_id))
-
-    async def requests(self, gateway_id: str, address: str = ADDRESS) -> list[bytes]:
-        """Return the authorisations on board by a private gateway."""
-        return await resting(self.node._spool, Hop(REQUESTS, f"{gateway_id}@{address}"))
-
-
-@asynccontextmanager
-async def our_courier(
-    directory: Path, *, clock: Clock | None = None, quota: int | None = None
-) -> AsyncIterator[OurCourier]:
-    """Run a courier of ours, which shows a certificate of its own making."""
-    storage = StorageConfig(directory=directory, quota=quota)
-    async with run_courier(
-        CourierConfig(storage=storage, cogrpc=ANY_PORT), clock or SystemClock()
-    ) as running:
-        yield OurCourier(running.node, port_in(running.addresses["cogrpc"]))
-
-
-# ---- ways ------------------------------------------------------------------------------------------------
+# ---- ways and calls --------------------------------------------------------------------------------------
 
 
 def port_in(address: str) -> int:
@@ -311,6 +153,21 @@ async def collect(peer: NodePeer, way: dict[str, str], authorization: bytes, **o
     return await peer.ask("collect", **{"from": way}, authorization=authorization, **options)
 
 
-def one_each(items: Sequence[bytes]) -> list[list[bytes]]:
-    """Return loads of one item."""
-    return [[item] for item in items]
+async def deliver_ours(client: CogRpcClient, cargoes: Sequence[bytes], safe: list[bytes]) -> None:
+    """Deliver with our client; what was acknowledged goes to ``safe`` as it comes."""
+
+    async def outgoing() -> AsyncIterator[OutgoingCargo]:
+        for number, cargo in enumerate(cargoes):
+            yield OutgoingCargo(str(number), cargo)
+
+    async with client, aclosing(client.deliver(outgoing())) as acknowledged:
+        async for number in acknowledged:
+            safe.append(cargoes[int(number)])  # noqa: PERF401 - what came before a cut counts
+
+
+async def collect_ours(client: CogRpcClient, authorization: bytes, got: list[bytes]) -> None:
+    """Collect with our client, and acknowledge; the cargo goes to ``got`` as it comes."""
+    async with client, aclosing(client.collect(authorization)) as collected:
+        async for incoming in collected:
+            got.append(incoming.cargo)
+            await incoming.acknowledge()

@@ -18,11 +18,9 @@ from awala.bindings.poweb import PoWebClient, StreamingMode
 from awala.cms import EnvelopedData
 from awala.crypto import SessionKeyPair
 from awala.messages import (
-    DetachedSignatureType,
     NodeConnectionParams,
     Parcel,
     ServiceMessage,
-    sign_detached,
 )
 from awala.nodes.config import DoorConfig, StorageConfig
 from awala.nodes.endpoint.root import InternetEndpointConfig, create_internet_endpoint, run_internet_endpoint
@@ -101,22 +99,11 @@ async def gateway_station(
         run_internet_gateway(config) as running,
         sender_at(PoWebClient.local(f"http://{running.addresses['poweb']}")) as member,
     ):
-        key = identity_key("js", "ep")
-        endpoint = issue_now(
-            subject_key=key.public_key,
-            issuer_key=member.key,
-            issuer=member.certificate,
-            role=Role.ENDPOINT,
-            now=datetime.now(UTC),
-        )
-        recipients = Recipients(key, (endpoint, member.certificate))
-
-        def sign(nonce: bytes) -> list[bytes]:
-            return [sign_detached(DetachedSignatureType.NONCE, nonce, member.key, member.certificate)]
+        recipients = Recipients.behind(member.key, member.certificate)
 
         async def arrived(_count: int) -> list[bytes]:
             contents = []
-            async with member.client.collect(sign, StreamingMode.CLOSE_UPON_COMPLETION) as collection:
+            async with member.client.collect(member.sign, StreamingMode.CLOSE_UPON_COMPLETION) as collection:
                 async for delivery in collection:
                     payload = Parcel.parse(delivery.parcel).payload
                     plaintext = EnvelopedData.parse(payload).decrypt(session.private_key)
@@ -126,7 +113,7 @@ async def gateway_station(
 
         yield Station(
             _url(running.addresses["pohttp"], authority),
-            {"id": key.node_id, "internetAddress": ADDRESS},
+            {"id": recipients.key.node_id, "internetAddress": ADDRESS},
             described_key(session.session_key),
             recipients.authorise(SENDER.public_key),
             recipients.chain,

@@ -182,8 +182,11 @@ class Recipients:
         """Take a node by its key, its certificate and its gateway's; behind a gateway we make an endpoint."""
         key = IdentityPrivateKey.load(private_key)
         node, above = Certificate.parse(certificate), Certificate.parse(issuer)
-        if gateway.serves_endpoints:
-            return cls(key, (node, above))
+        return cls(key, (node, above)) if gateway.serves_endpoints else cls.behind(key, node)
+
+    @classmethod
+    def behind(cls, key: IdentityPrivateKey, node: Certificate) -> Recipients:
+        """Make an endpoint behind a private gateway with this key and certificate."""
         endpoint_key = identity_key("js", "ep")
         endpoint = issue_now(
             subject_key=endpoint_key.public_key,
@@ -225,6 +228,16 @@ class Sender:
     client: PoWebClient
     key: IdentityPrivateKey
     certificate: Certificate
+    gateway_certificate: Certificate
+
+    def sign(self, nonce: bytes) -> list[bytes]:
+        """Prove to be this node, for a collection."""
+        return [sign_detached(DetachedSignatureType.NONCE, nonce, self.key, self.certificate)]
+
+    async def deliver(self, parcel: bytes) -> None:
+        """Deliver a parcel that this node countersigns."""
+        signature = sign_detached(DetachedSignatureType.PARCEL_DELIVERY, parcel, self.key, self.certificate)
+        await self.client.deliver(parcel, signature)
 
     async def send(self, recipients: Recipients, count: int = 1) -> list[bytes]:
         """Deliver so many new parcels; return them."""
@@ -232,22 +245,19 @@ class Sender:
         turns = asyncio.Semaphore(SENDERS)
 
         async def deliver(parcel: bytes) -> None:
-            signature = sign_detached(
-                DetachedSignatureType.PARCEL_DELIVERY, parcel, self.key, self.certificate
-            )
             async with turns:
-                await self.client.deliver(parcel, signature)
+                await self.deliver(parcel)
 
         await asyncio.gather(*map(deliver, parcels))
         return parcels
 
 
 @asynccontextmanager
-async def sender_at(client: PoWebClient) -> AsyncIterator[Sender]:
+async def sender_at(client: PoWebClient, key: IdentityPrivateKey | None = None) -> AsyncIterator[Sender]:
     """Register a node of ours at the gateway that a client speaks with, and close the client."""
-    key = identity_key("js", "peer")
+    key = key or identity_key("js", "peer")
     async with client:
         authorization = await client.preregister(key.public_key.digest)
         request = RegistrationRequest(key.public_key, authorization).serialize(key)
         registration = Registration.parse(await client.register(request))
-        yield Sender(client, key, registration.node_certificate)
+        yield Sender(client, key, registration.node_certificate, registration.gateway_certificate)

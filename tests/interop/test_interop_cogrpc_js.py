@@ -8,21 +8,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from interop_cogrpc import (
-    A_MOMENT,
-    cogrpc_peer,
-    collect,
-    deliver,
-    one_each,
-    open_peer_gateway,
-    open_peer_internet_gateway,
-    our_courier,
-    our_internet_gateway,
-    way_to_courier,
-    way_to_internet_gateway,
-)
+from interop_cogrpc import cogrpc_peer, collect, deliver, way_to_courier, way_to_internet_gateway
+from interop_gateways import acknowledgements, one_each, open_peer_gateway, open_peer_internet_gateway
+from interop_nodes import A_MOMENT, our_courier, our_internet_gateway
 
-from awala.messages import Cargo, Parcel, ParcelCollectionAck, Recipient
+from awala.messages import Cargo, Recipient
 from awala.messages.limits import EMITTED_PAYLOAD_MAX
 from awala.pki import Role, issue_now
 from awala.testing import Authority, ChaosProxy, Weather
@@ -31,7 +21,7 @@ from helpers.node_peer import PeerError
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.cell(peer="js-cogrpc")]
 
-COUNTS = (0, 1, 30)
+COUNTS = (0, pytest.param(1, marks=pytest.mark.thorough), 30)
 PARCEL = 100_000
 SOME = 5
 """Cargoes that get through before a link is cut."""
@@ -89,11 +79,6 @@ def items(count, size=100):
     return [number.to_bytes(4) + bytes(size - 4) for number in range(count)]
 
 
-def acknowledgements(parcels):
-    read = map(Parcel.parse, parcels)
-    return [ParcelCollectionAck(p.sender_id, p.recipient.id, p.message_id).serialize() for p in read]
-
-
 # ---- any number ------------------------------------------------------------------------------------------
 
 
@@ -103,7 +88,7 @@ async def test_the_client_brings_cargo_to_our_internet_gateway_and_fetches_it_th
     peer, internet_gateway, gateways, count
 ):
     sender, recipient = gateways
-    parcels = (await recipient.household()).parcels(count, PARCEL)
+    parcels = (await recipient.household()).parcels(count)
 
     delivered = await deliver(peer, internet_gateway.way, await sender.fill(*one_each(parcels)))
 
@@ -146,7 +131,7 @@ async def test_the_client_gives_all_its_cargo_although_it_makes_each_while_nothi
 ):
     cargoes = await gateway.fill(*one_each(items(5)))
 
-    assert await deliver(peer, courier.way, cargoes, pause=100) == everything(5)
+    assert await deliver(peer, courier.way, cargoes, pause=50) == everything(5)
 
 
 # ---- the largest -----------------------------------------------------------------------------------------

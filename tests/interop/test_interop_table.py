@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
+import subprocess
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,8 @@ from helpers.interop_table import (
 from helpers.node_peer import PRODUCTION
 
 pytest_plugins = "pytester"
+
+SOAK = FOLDER.parent.parent / "scripts" / "soaks" / "interop.py"
 
 SEND, TAKE = "door-send", "door-take"
 DEFECT = Defect("other", (TAKE,), "It takes nothing.", "test_takes_nothing")
@@ -110,6 +115,26 @@ def test_the_page_has_a_table_for_each_door_and_names_the_tests():
         "\n* send: [test_door.py](../tests/interop/test_door.py): sends\n"
     ) in text
     assert text.endswith("1. Other: It takes nothing. Shown by: takes nothing.\n")
+
+
+@pytest.mark.parametrize(
+    ("results", "earlier", "state"),
+    [
+        ([skipped], [passed], "ok before"),
+        ([skipped], [failed], "not tried: it needs java"),
+        ([], [passed], "not tried: there is no test"),
+        ([failed], [passed], "failed"),
+        ([passed], [passed], "ok"),
+    ],
+)
+def test_what_a_peer_showed_before_is_told_where_it_cannot_be_had(results, earlier, state):
+    before = page(TABLE, [make(TEST, Cell("one", SEND)) for make in earlier])
+    text = page(TABLE, [make(TEST, Cell("one", SEND)) for make in results], before)
+    again = page(TABLE, [make(TEST, Cell("one", SEND)) for make in results], text)
+
+    assert f"| {state} |" in text
+    assert text == again
+    assert bool(ok_cells(text)) is state.startswith("ok")
 
 
 def test_a_page_tells_which_cells_were_ok():
@@ -213,6 +238,32 @@ def test_a_mark_of_a_cell_that_is_excused_is_an_error(run, monkeypatch):
     outcome.stderr.fnmatch_lines(["*test_one_of_two*defects.toml excuses js-core-newest:core-messages*"])
 
 
+# ---- the command -------------------------------------------------------------------------------------
+
+
+def load_soak():
+    spec = importlib.util.spec_from_file_location("soak_interop", SOAK)
+    soak = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(soak)
+    return soak
+
+
+def test_the_command_compares_with_the_page_as_it_was_committed(tmp_path):
+    file = tmp_path / "docs" / "page.md"
+    file.parent.mkdir()
+    committed = partial(load_soak().committed, tmp_path, file)
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+
+    assert committed() == ""
+    file.write_text("as it lies there")
+    assert committed() == "as it lies there"
+    git(["git", "init"])
+    git(["git", "add", "."])
+    git(["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "-m", "x"])
+    file.write_text("written by a bad run")
+    assert committed() == "as it lies there"
+
+
 # ---- what the files name -----------------------------------------------------------------------------
 
 
@@ -233,6 +284,12 @@ def test_titles_are_told_apart():
     ):
         assert len(titles) == len(set(titles))
         assert not any("|" in title for title in titles)
+
+
+def test_each_of_the_35_traps_has_a_test_that_bears_its_number():
+    numbers = {name.split("_")[2] for name in functions_of_tests() if name.startswith("test_trap_")}
+
+    assert numbers == {f"{number:02}" for number in range(1, 36)}
 
 
 def test_every_excuse_is_for_cells_of_the_table_and_each_has_one():

@@ -3,8 +3,9 @@
 
 There are 35. Here are those of messages; 2 and 8 to 11, which are about payloads, stand in ``tests/cms``;
 ``pytest -k trap_`` runs them all. The others are not for this layer to fall into: 1, 25 to 29 and 33
-(names on the wire, WebSocket, gRPC, DNS) belong to the bindings and to the nodes that use them, 31 and 34
-(how long session keys are kept, and new ones at each registration) to the sessions.
+(names on the wire, WebSocket, gRPC, DNS) are in ``tests/bindings`` and, on the libraries themselves, in
+``tests/interop``; 31 and 34 (how long session keys are kept, and new ones at each registration) in
+``tests/sessions`` and ``tests/interop``.
 """
 
 from __future__ import annotations

@@ -188,6 +188,18 @@ async def test_a_parcel_larger_than_the_target_travels_alone(channel):
     assert sum(len(content) for content in contents) == 4
 
 
+async def test_a_parcel_larger_than_the_target_goes_last_so_that_who_cannot_take_it_gets_the_rest(channel):
+    large, target = bytes(5_000), 4_000
+    small = [bytes([number]) * 1_500 for number in range(5)]
+    await channel.put(small[0], large, *small[1:])
+
+    cargoes = await channel.make(target)
+
+    *sets, alone = [await channel.read(each.octets) for each in cargoes]
+    assert [item for each in sets for item in each] == small
+    assert alone == (large,)
+
+
 async def test_a_full_cargo_never_exceeds_what_a_set_may_hold(channel):
     size = MAX_SDU // 400  # what the items cost besides their octets is more than what is left
     count = 405

@@ -195,6 +195,16 @@ class TestHandout:
 
         assert len(await courier.handout(cca())) == 1
 
+    async def test_gives_what_some_gateways_cannot_take_last(self, courier):
+        small = [inbound(payload=bytes(1_000_000), message_id=f"small-{number}") for number in range(2)]
+        large = inbound(payload=bytes(5_000_000), message_id="large")
+        for octets in (small[0], large, small[1]):
+            await courier.node.door.deliver(octets)
+
+        call = await courier.node.door.collect(cca())
+
+        assert [each.cargo async for each in call.cargoes()] == [*small, large]
+
     async def test_gives_nothing_of_another_gateway(self, courier):
         await courier.deliver(inbound(recipient=Recipient(OTHER_PGW.node_id)), cargo())
 

@@ -89,6 +89,18 @@ def test_certificates_are_equal_by_their_octets():
     assert one != one.encoding
 
 
+def test_what_is_around_the_signed_part_makes_no_other_certificate():
+    original = certificate("js", "pda")
+    tbs, algorithm, signature = parse(original.encoding).children()
+    long_form = b"\x03\x83" + len(signature.content).to_bytes(3, "big")
+    inside = bytes(tbs.encoding) + bytes(algorithm.encoding) + long_form + bytes(signature.content)
+    for encoding in (b"\x30\x80" + inside + b"\0\0", b"\x30\x84" + len(inside).to_bytes(4, "big") + inside):
+        read = Certificate.parse(encoding)
+        assert read == original
+        assert read.encoding == original.encoding
+        read.verify_issued_by(certificate("js", "epCert"))
+
+
 def test_octets_behind_a_certificate_are_ignored():
     data = vector("js", "pda.der")
     assert Certificate.parse(data + b"rest").encoding == data

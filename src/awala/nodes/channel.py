@@ -91,17 +91,22 @@ class CargoMaker:
         """Make the cargoes for a peer one after the other, each just before it leaves.
 
         Acknowledgements come first, then the ``control`` messages given, then
-        parcels in the spool's order. Nothing is made when there is nothing to say.
+        parcels in the spool's order. Those that exceed the target alone go last: a peer
+        that cannot take them ends the call there (decision 53). Nothing is made when there is nothing to say.
         """
         *full, load = await self._first_loads(route, control)
         for each in full:
             yield await self._seal(route, each)
         last: Item | None = None
+        large: list[Item] = []
         while True:
             items = await self._next_items(route, load, last)
             if not items and not load.messages:
-                return
+                break
             last = items[-1] if items else last
+            if len(items) == 1 and item_cost(items[0].size) > room_left((), route.target_size):
+                large += items
+                continue
             bodies = await self._bodies(items)
             load = _Load(
                 (*load.messages, *bodies), max([load.expiry, *(item.expiry for item in items)]), load.debts
@@ -109,6 +114,9 @@ class CargoMaker:
             if load.messages:
                 yield await self._seal(route, load)
             load = _Load((), self._clock.now(), ())
+        for item in large:
+            if bodies := await self._bodies([item]):
+                yield await self._seal(route, _Load(tuple(bodies), item.expiry, ()))
 
     async def _first_loads(self, route: CargoRoute, control: Sequence[bytes]) -> list[_Load]:
         """Return what goes first, one load at least; only the last one has room for more.

@@ -44,7 +44,8 @@ _LEFT_UNREAD: Final = frozenset(
 class Certificate:
     """An X.509 certificate of version 3.
 
-    Equal certificates are those with equal octets. What the deployed implementations get wrong is
+    Equal certificates are those with equal octets, once what is around the signed part is in DER: that
+    nobody signed, and anybody could write it in another form. What the deployed implementations get wrong is
     read all the same: serial numbers that are not minimal, zero or negative, names of any string
     type, constraints with encoded defaults (rules §1).
     """
@@ -69,7 +70,7 @@ class Certificate:
     )
 
     encoding: bytes
-    """The certificate as received."""
+    """The certificate as received, but in DER around its signed part."""
     serial: bytes
     """The contents octets of the serial number as received."""
     issuer: bytes
@@ -113,8 +114,8 @@ class Certificate:
 
     def _read(self) -> None:
         """Read what has any form, element by element."""
-        encoding = self.encoding
-        tbs, signature_algorithm, signature = parse(encoding).expect(der.SEQUENCE, "a certificate").children()
+        self.encoding = _wrapped_in_der(self.encoding)
+        tbs, signature_algorithm, signature = parse(self.encoding).children()
         fields = tbs.expect(der.SEQUENCE, "the signed part of a certificate").children()
         version, serial, algorithm, issuer, validity, subject, spki = fields[:_FIELDS_BEFORE_EXTENSIONS]
         if version.encoding != _VERSION_3:
@@ -133,7 +134,6 @@ class Certificate:
         self._tbs = slice(tbs.start, tbs.end)
         spki.expect(der.SEQUENCE, "a public key")
         self._spki = slice(spki.start, spki.end)
-        values.bit_string(signature)  # raises if it does not begin with the zero that is left out
         self._signature = slice(signature.content_start + 1, signature.content_end)
         self._read_extensions(fields[_FIELDS_BEFORE_EXTENSIONS:])
 
@@ -285,6 +285,15 @@ def _common_name(name: bytes) -> str:
     except (Asn1Error, ValueError):
         raise CertificateError("a name is malformed") from None
     raise CertificateError("a name has no common name in it")
+
+
+def _wrapped_in_der(encoding: bytes) -> bytes:
+    """Return the same certificate with the only lengths around the signed part that DER has for them."""
+    whole = parse(encoding).expect(der.SEQUENCE, "a certificate")
+    tbs, signature_algorithm, signature = whole.children()
+    return der.sequence(
+        tbs.encoding, signature_algorithm.encoding, der.bit_string(values.bit_string(signature))
+    )
 
 
 def _extensions(fields: list[Element]) -> dict[bytes, bytes]:

@@ -133,6 +133,8 @@ class Node:
         """
         while not self._stopping:
             process = self._process = await self._spawn()
+            if self._stopping:  # while there was nobody who could be told
+                self._write({"command": "stop"})
             await asyncio.gather(self._read(process), self._read_log(process), process.wait())
             self._up.clear()
             self._process = None

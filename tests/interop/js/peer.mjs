@@ -10,6 +10,7 @@ import { kindsOf, partsOf } from './kinds.mjs';
 import { serveLines } from './lines.mjs';
 import { poHttpOperations } from './pohttp.mjs';
 import { poWebOperations } from './poweb.mjs';
+import { poWebServerOperations } from './poweb_server.mjs';
 
 const require = createRequire(join(resolve(process.argv[2]), 'package.json'));
 const core = require('@relaycorp/relaynet-core');
@@ -46,6 +47,7 @@ const mapValues = async (object, change) =>
 
 serveLines({
   ...poWebOperations(core, require, parts, kinds),
+  ...poWebServerOperations(core, require, parts),
   ...poHttpOperations(require),
 
   read: ({ kind, octets, ...request }) => kindNamed(kind).read(octets, request),
@@ -69,6 +71,10 @@ serveLines({
       .getCertificationPath(chain.map(parts.readCertificate), trusted.map(parts.readCertificate));
     return path.map(parts.writeCertificate);
   },
+
+  // Asks a resolver where a service of an Internet address is; null if there is no such name.
+  resolveAddress: ({ address, service, resolver }) =>
+    core.resolveInternetAddress(address, service, resolver),
 
   // What the library's tools for tests make: keys of all nodes, and the paths between them.
   async makeFixtures() {

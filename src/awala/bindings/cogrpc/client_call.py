@@ -132,6 +132,12 @@ class ClientCall:
         self._wait_from = _now()
         self._reschedule()
 
+    def wind_up(self, seconds: float) -> None:
+        """Allow so many seconds from now, until the call ends: nothing else is expected of the peer."""
+        self._patience = seconds
+        self._wait_from = _now()
+        self._reschedule()
+
     def cancel(self) -> None:
         """End the call, unless it has ended."""
         self._call.cancel()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from awala.bindings.cogrpc.client_call import ClientCall
 from awala.bindings.cogrpc.errors import CodecError, UnsendableError
+from awala.bindings.cogrpc.limits import END_WAIT
 from awala.bindings.cogrpc.messages import CargoDelivery, CargoDeliveryAck
 from awala.bindings.cogrpc.service import OutgoingCargo
 from awala.bindings.errors import BindingError, ProtocolError
@@ -79,7 +80,7 @@ class Delivery:
                 raise fault from None
             if not self._progress.done:
                 raise
-            _logger.debug("The peer acknowledged everything, then ended the call badly")
+            _logger.debug("The peer acknowledged everything, then ended the call badly or not at all")
             return None
         if not self._progress.done:
             raise ProtocolError("The peer ended the call before it had acknowledged every cargo")
@@ -115,4 +116,7 @@ class Delivery:
             await self._call.half_close()
 
     def _noted(self) -> None:
-        self._call.expect(self._progress.patience(self._slowest))
+        if self._progress.done:
+            self._call.wind_up(END_WAIT)
+        else:
+            self._call.expect(self._progress.patience(self._slowest))

@@ -65,6 +65,9 @@ CONNECTION_AGE: Final = 15 * 60.0
 CONNECTION_GRACE: Final = 30.0
 """Seconds that calls have to end once their connection is too old."""
 
+END_WAIT: Final = 2.0
+"""Seconds in which a peer may end a delivery that it acknowledged whole; some never do (decision 49)."""
+
 CONNECTION_IDLE: Final = 10.0
 """Seconds after which a connection without a call is closed."""
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from awala.base.clock import Clock
 from awala.messages import (
@@ -81,13 +81,18 @@ class CargoHold:
         await self._spool.release([item for item in held if item is not newest], now=now)
         return request.sender_id
 
-    async def rest(self, hop: Hop) -> AsyncIterator[tuple[Item, bytes]]:
-        """Yield what rests at a hop, oldest first; what is gone or cannot be read is passed over."""
+    async def rest(
+        self, hop: Hop, wanted: Callable[[Item], bool] = lambda _: True
+    ) -> AsyncIterator[tuple[Item, bytes]]:
+        """Yield what rests at a hop and is wanted, oldest first.
+
+        What is gone or cannot be read is passed over.
+        """
         last: Item | None = None
         while items := await self._spool.snapshot(
             hop, now=self._clock.now(), budget=LISTING_BUDGET, after=last
         ):
-            for item in items:
+            for item in filter(wanted, items):
                 body = await readable_body(self._spool, item)
                 if body is not None:
                     yield item, body

@@ -16,6 +16,9 @@ from awala.nodes.lanes import TO_PRIVATE_GATEWAY
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
 
+EASY_CARGO = 4 * 1024 * 1024 - 256
+"""Octets of a cargo that every collector takes: with its id, some stop at 4 MiB (decision 53)."""
+
 
 class PrivateGatewayDoor:
     """What a courier offers over CogRPC."""
@@ -59,11 +62,12 @@ class CargoHandout:
         self._sent: dict[str, Item] = {}
 
     async def cargoes(self) -> AsyncIterator[OutgoingCargo]:
-        """Yield the cargoes that wait for this gateway, oldest first."""
-        async for item, body in self._hold.rest(self._hop):
-            delivery_id = str(uuid.uuid4())
-            self._sent[delivery_id] = item
-            yield OutgoingCargo(delivery_id, body)
+        """Yield the cargoes that wait for this gateway, oldest first, those that some cannot take behind."""
+        for wanted in (_is_easy, _is_large):
+            async for item, body in self._hold.rest(self._hop, wanted):
+                delivery_id = str(uuid.uuid4())
+                self._sent[delivery_id] = item
+                yield OutgoingCargo(delivery_id, body)
 
     async def acknowledge(self, delivery_id: str) -> None:
         """Let go of a cargo that the private gateway has safe."""
@@ -78,3 +82,11 @@ class CargoHandout:
 
     async def finish(self, *, complete: bool) -> None:
         """Nothing is held beyond the call: what was not acknowledged simply stays."""
+
+
+def _is_easy(item: Item) -> bool:
+    return item.size <= EASY_CARGO
+
+
+def _is_large(item: Item) -> bool:
+    return not _is_easy(item)

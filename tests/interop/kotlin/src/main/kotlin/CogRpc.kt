@@ -8,6 +8,7 @@ import kotlinx.coroutines.flow.toList
 import tech.relaycorp.cogrpc.okhttp.OkHTTPChannelBuilderProvider
 import tech.relaycorp.relaynet.CargoDeliveryRequest
 import tech.relaycorp.relaynet.cogrpc.client.CogRPCClient
+import java.io.InputStream
 
 /** Deliver `cargoes`, each with its `id`; `acknowledged` has the ids, also if the call failed. */
 suspend fun deliverCargo(request: Values): Any {
@@ -21,7 +22,7 @@ suspend fun deliverCargo(request: Values): Any {
 /** Collect with a `cca`; `cargoes` has what came, also if the call failed. */
 suspend fun collectCargo(request: Values): Any =
     called(request, "cargoes") { client -> client.collectCargo { request.octets("cca").inputStream() } }
-        .mapValues { (_, value) -> (value as? List<*>)?.map { (it as java.io.InputStream).readBytes() } ?: value }
+        .mapValues { (_, value) -> (value as? List<*>)?.map { (it as InputStream).readBytes() } ?: value }
 
 /** Call the server at `address`, a URL, and return what came under `name`, with the `error` if there was one. */
 private suspend fun <T> called(request: Values, name: String, call: (CogRPCClient) -> Flow<T>): Map<String, Any?> {

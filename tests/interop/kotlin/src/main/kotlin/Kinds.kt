@@ -21,6 +21,7 @@ class PlainKind<T>(
     override fun make(request: Values) = mapOf("octets" to serialize(build(request)))
 }
 
-private val kinds = plaintexts + messages + controlMessages + connectionParams + registrations + collections + certificateKinds
+private val kinds =
+    plaintexts + messages + controlMessages + connectionParams + registrations + collections + certificateKinds
 
 fun kindNamed(name: String) = kinds[name] ?: throw NoSuchElementException("there is no kind $name")

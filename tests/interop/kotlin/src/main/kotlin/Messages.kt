@@ -35,6 +35,7 @@ private class MessageKind<P : EncryptedPayload, M : EncryptedRAMFMessage<P>>(
             "creationDate" to message.creationDate,
             "messageId" to message.id,
             "path" to path,
+            "recipientCertificate" to message.recipientCertificate?.serialize(),
             "recipient" to mapOf("id" to message.recipient.id, "internetAddress" to message.recipient.internetAddress),
             "sender" to message.senderCertificate.serialize(),
             "ttl" to message.ttl,

@@ -44,5 +44,8 @@ private fun makeSessionKey(): Any {
 /** Find the path from a certificate to one of those trusted, leaf first. */
 private suspend fun findPath(request: Values): Any =
     certificate(request.octets("certificate"))
-        .getCertificationPath(certificates(request.listOfOctets("chain")), certificates(request.listOfOctets("trusted")))
+        .getCertificationPath(
+            certificates(request.listOfOctets("chain")),
+            certificates(request.listOfOctets("trusted")),
+        )
         .map { it.serialize() }
