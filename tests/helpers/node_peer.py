@@ -10,7 +10,7 @@ from typing import Final
 
 from helpers.json_peer import JsonPeer, PeerError
 
-__all__ = ["NEWEST", "PRODUCTION", "SETS", "NodePeer", "PeerError"]
+__all__ = ["COGRPC_DRIVER", "NEWEST", "PRODUCTION", "ROUTES_DRIVER", "SETS", "NodePeer", "PeerError"]
 
 FOLDER: Final = Path(__file__).parent.parent / "interop" / "js"
 DRIVER: Final = FOLDER / "peer.mjs"
@@ -28,7 +28,10 @@ SETS: Final = (PRODUCTION, NEWEST)
 
 
 class NodePeer(JsonPeer):
-    """The driver over one of `SETS`, with a clock that is ``ahead`` of ours."""
+    """A driver over one of `SETS`.
+
+    The peer's clock is ``ahead`` of ours; ``environment`` adds to its variables.
+    """
 
     def __init__(
         self,
@@ -39,11 +42,8 @@ class NodePeer(JsonPeer):
         environment: Mapping[str, str] | None = None,
     ) -> None:
         clock = ["--import", CLOCK.as_uri()] if ahead else []
+        seconds = {"PEER_CLOCK_SECONDS": str(int(ahead.total_seconds()))}
         super().__init__(
-            "node",
-            *clock,
-            driver,
-            FOLDER / name,
-            environment={**(environment or {}), "PEER_CLOCK_SECONDS": str(int(ahead.total_seconds()))},
+            "node", *clock, driver, FOLDER / name, environment={**(environment or {}), **seconds}
         )
         self.name = name

@@ -39,11 +39,11 @@ Carry: TypeAlias = Callable[[], Awaitable[None]]
 
 
 HASTE = 5
-"""How much shorter than by the clock our nodes pause: five seconds in each visit of a courier add up."""
+"""How much shorter the pauses of our nodes are than by the clock; those of visits are long."""
 
 
 class MovedClock:
-    """A clock ``ahead`` of the machine's, with short pauses; a test may let time pass at once."""
+    """The machine's clock, ``ahead`` of it, but for pauses; a test may let time pass at once."""
 
     def __init__(self, ahead: timedelta = timedelta(0)) -> None:
         self.ahead = ahead

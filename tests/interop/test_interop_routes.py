@@ -70,7 +70,7 @@ class World:
         return by_courier(self.net, self.courier, *stops)
 
     async def pass_time(self, side, span, peer=None):
-        """Let a time pass for all but the courier, and for a peer if one is given; no node runs meanwhile."""
+        """Let a time pass for all but the courier, for a ``peer`` as well; no node runs meanwhile."""
         processes = [side.app, side.gateway, side.internet_gateway]
         for process in processes:
             await process.stop()

@@ -169,7 +169,7 @@ class CogRpcClient:
     async def collect(self, cca: bytes, *, relayed: bool = False) -> AsyncGenerator[IncomingCargo, None]:
         """Collect the cargo that a serialised Cargo Collection Authorization gives access to.
 
-        ``relayed`` is for one that somebody else made, whose size is not for us to choose (decision 68).
+        ``relayed`` is for one that somebody else made, whose size is not for us to choose (decision 54).
         Acknowledge each cargo when it is safe, then ask for the next: a courier ends the call after the last
         acknowledgement.
 

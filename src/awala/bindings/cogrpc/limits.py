@@ -30,7 +30,7 @@ MAX_EMITTED_METADATA: Final = 5400
 """Octets of an authorization value that we made and send: deployed servers accept 6000 in all (rules §6)."""
 
 MAX_RELAYED_METADATA: Final = 7400
-"""Octets of one that a courier passes on: the rest of the call still fits the soft limit (decision 68)."""
+"""Octets of one that a courier passes on: the rest of the call still fits the soft limit (decision 54)."""
 
 CALLS_PER_CONNECTION: Final = 3
 """Calls that one connection may have open."""
