@@ -68,7 +68,7 @@ async def gateway(request, tmp_path_factory, authority):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sender(gateway):
-    async with sender_at(gateway) as sender:
+    async with sender_at(gateway.client()) as sender:
         yield sender
 
 

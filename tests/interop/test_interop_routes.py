@@ -83,13 +83,13 @@ class World:
 
 
 @pytest.fixture
-def clock():
-    return MovedClock()
+def ahead():
+    return timedelta(0)
 
 
 @pytest.fixture
-async def world(tmp_path, clock):
-    async with village(tmp_path, clock) as net, AsyncExitStack() as stack:
+async def world(tmp_path, ahead):
+    async with village(tmp_path, MovedClock(ahead)) as net, AsyncExitStack() as stack:
         yield World(net, await net.courier(MovedClock()), stack)
 
 
@@ -180,7 +180,7 @@ async def test_a_private_gateway_of_the_peer_passes_parcels_by_courier(world, ho
 
 @pytest.mark.cell("route-gateway-rotation")
 @pytest.mark.thorough
-@pytest.mark.parametrize("clock", [MovedClock(-LONG_AGO)], ids=["long ago"])
+@pytest.mark.parametrize("ahead", [-LONG_AGO], ids=["long ago"])
 async def test_a_private_gateway_of_the_peer_goes_on_with_a_certificate_that_a_courier_brings(world, home):
     gateway, side, (one, other) = home.gateway, home.side, home.apps
     old = Certificate.parse((await gateway.status())["certificate"])

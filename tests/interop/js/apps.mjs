@@ -33,6 +33,12 @@ export function poWebDoor(core, client) {
   };
 }
 
+/** Say whether a serial number has no octet more than it needs, as all but some in five hundred. */
+function hasMinimalSerial(certificate) {
+  const [first, second] = new Uint8Array(certificate.pkijsCertificate.serialNumber.valueBlock.valueHexView);
+  return !(first === 0x00 && second < 0x80) && !(first === 0xff && second >= 0x80);
+}
+
 /** Return the class of endpoints of the library `core`. */
 const endpointClassOf = (core) =>
   class extends core.Endpoint {
@@ -68,12 +74,7 @@ export class App {
 
   /** Let a peer write to this app; return the connection parameters that tell it how. */
   async allow(peerPublicKey) {
-    const authorization = await this.core.issueDeliveryAuthorization({
-      issuerCertificate: this.certificate,
-      issuerPrivateKey: this.identity.privateKey,
-      subjectPublicKey: peerPublicKey,
-      validityEndDate: this.certificate.expiryDate,
-    });
+    const authorization = await this.authorize(peerPublicKey);
     const peerId = await this.core.getIdFromIdentityKey(peerPublicKey);
     const params = new this.core.PrivateEndpointConnParams(
       this.identity.publicKey,
@@ -82,6 +83,21 @@ export class App {
       await this.endpoint.generateSessionKey(peerId),
     );
     return toBuffer(await params.serialize());
+  }
+
+  /** Issue an authorisation; its serial number is minimal, for the Kotlin library refuses the others. */
+  async authorize(peerPublicKey) {
+    for (;;) {
+      const authorization = await this.core.issueDeliveryAuthorization({
+        issuerCertificate: this.certificate,
+        issuerPrivateKey: this.identity.privateKey,
+        subjectPublicKey: peerPublicKey,
+        validityEndDate: this.certificate.expiryDate,
+      });
+      if (hasMinimalSerial(authorization)) {
+        return authorization;
+      }
+    }
   }
 
   /**
