@@ -87,12 +87,33 @@ async def internet_gateway(peer, authority, offered=(), **options):
     """Run an Internet gateway, whose certificate is by the authority, and give our client of it."""
     issued = authority.issue(HOST)
     async with serving(peer, issued.certificate_pem, issued.key_pem, offered, **options) as server:
-        yield (
-            server,
-            CogRpcClient.for_internet_gateway(
-                HOST, server.port, root_certificates=authority.ca_pem, addresses=[LOOPBACK]
-            ),
-        )
+        yield server, client_of_gateway(authority, server.port)
+
+
+def client_of_gateway(authority, port):
+    return CogRpcClient.for_internet_gateway(
+        HOST, port, root_certificates=authority.ca_pem, addresses=[LOOPBACK]
+    )
+
+
+@asynccontextmanager
+async def relay(role, peer, authority, offered=()):
+    """Run either of them, and give what connects our client to it, or to a link that leads to it."""
+    node = courier(peer, offered) if role == "courier" else internet_gateway(peer, authority, offered)
+    async with node as (server, client):
+        await client.close()
+
+        async def connect(port=server.port):
+            if role == "courier":
+                return await CogRpcClient.for_courier(LOOPBACK, port)
+            return client_of_gateway(authority, port)
+
+        yield server, connect
+
+
+def in_both_roles(capability):
+    cells = {role: pytest.mark.cell(f"cogrpc-serve-{role}-{capability}") for role in ("courier", "internet")}
+    return pytest.mark.parametrize("role", [pytest.param(role, marks=mark) for role, mark in cells.items()])
 
 
 async def stream(cargoes):
@@ -152,21 +173,6 @@ async def test_we_collect_cargo_from_a_kotlin_courier_and_acknowledge_each(peer,
     assert server.report["authorizations"] == [authorization]
 
 
-@pytest.mark.cell("cogrpc-serve-courier-largest")
-async def test_we_exchange_the_largest_cargo_with_a_kotlin_courier(peer, distant):
-    outgoing = await distant.gateway.fill([bytes(8_300_000)])
-    incoming = await distant.cargoes([bytes(8_300_000)])
-
-    async with courier(peer, incoming) as (server, client):
-        safe = await deliver(client, outgoing)
-    async with courier(peer, incoming) as (_, client):
-        collected = await collect(client, await distant.gateway.authorize())
-
-    assert safe == ["0"]
-    assert server.report["delivered"] == outgoing
-    assert collected == incoming
-
-
 @pytest.mark.cell("cogrpc-serve-courier-refusals")
 @pytest.mark.parametrize(
     ("status", "error"), [("INVALID_ARGUMENT", MalformedError), ("RESOURCE_EXHAUSTED", PeerFullError)]
@@ -184,33 +190,58 @@ async def cut_when_some(safe, link):
     await link.drop_connections()
 
 
-@pytest.mark.cell("cogrpc-serve-courier-cut")
-async def test_a_delivery_to_a_kotlin_courier_that_was_cut_is_completed_by_another(peer, distant):
+# ---- either ----------------------------------------------------------------------------------------------
+
+
+@in_both_roles("largest")
+async def test_we_exchange_the_largest_cargo_with_a_kotlin_server(peer, distant, authority, role):
+    outgoing = await distant.gateway.fill([bytes(8_300_000)])
+    incoming = await distant.cargoes([bytes(8_300_000)])
+
+    async with relay(role, peer, authority, incoming) as (server, connect):
+        safe = await deliver(await connect(), outgoing)
+        collected = await collect(await connect(), await distant.gateway.authorize())
+
+    assert safe == ["0"]
+    assert server.report["delivered"] == outgoing
+    assert collected == incoming
+
+
+@in_both_roles("cut")
+async def test_a_delivery_to_a_kotlin_server_that_was_cut_is_completed_by_another(
+    peer, distant, authority, role
+):
     cargoes, safe = await distant.gateway.fill(*items(30, LARGE)), []
-    async with courier(peer) as (server, client), ChaosProxy(LOOPBACK, server.port) as link:
-        await client.close()
+    async with (
+        relay(role, peer, authority) as (server, connect),
+        ChaosProxy(LOOPBACK, server.port) as link,
+    ):
         link.to_target.rate = 10 * LARGE
         cutting = asyncio.create_task(cut_when_some(safe, link))
         with pytest.raises(UnreachableError):
-            await deliver(await CogRpcClient.for_courier(LOOPBACK, link.port), cargoes, safe)
+            await deliver(await connect(link.port), cargoes, safe)
         await cutting
         rest = [cargo for number, cargo in enumerate(cargoes) if str(number) not in safe]
-        await deliver(await CogRpcClient.for_courier(LOOPBACK, server.port), rest)
+        await deliver(await connect(), rest)
 
     assert 0 < len(rest) < len(cargoes)
     assert set(server.report["delivered"]) == set(cargoes)
 
 
-@pytest.mark.cell("cogrpc-serve-courier-cut")
-async def test_a_collection_from_a_kotlin_courier_that_was_cut_is_completed_by_another(peer, distant):
+@in_both_roles("cut")
+async def test_a_collection_from_a_kotlin_server_that_was_cut_is_completed_by_another(
+    peer, distant, authority, role
+):
     cargoes, before = await distant.cargoes(*items(30, LARGE)), []
     authorization = await distant.gateway.authorize()
-    async with courier(peer, cargoes) as (server, client), ChaosProxy(LOOPBACK, server.port) as link:
-        await client.close()
+    async with (
+        relay(role, peer, authority, cargoes) as (server, connect),
+        ChaosProxy(LOOPBACK, server.port) as link,
+    ):
         link.from_target.resets_after = 15 * LARGE
         with pytest.raises(UnreachableError):
-            await collect(await CogRpcClient.for_courier(LOOPBACK, link.port), authorization, before)
-        after = await collect(await CogRpcClient.for_courier(LOOPBACK, server.port), authorization)
+            await collect(await connect(link.port), authorization, before)
+        after = await collect(await connect(), authorization)
 
     assert 0 < len(before) < len(cargoes)
     assert before == cargoes[: len(before)]
