@@ -42,7 +42,7 @@ def _present(tool: str) -> bool:
 
 @functools.cache
 def _may_make_namespaces() -> bool:
-    result = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)  # noqa: S607
+    result = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)  # noqa: S607 - wherever it is installed
     return result.returncode == 0
 
 

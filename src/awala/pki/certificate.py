@@ -114,8 +114,7 @@ class Certificate:
 
     def _read(self) -> None:
         """Read what has any form, element by element."""
-        self.encoding = _wrapped_in_der(self.encoding)
-        tbs, signature_algorithm, signature = parse(self.encoding).children()
+        tbs, signature_algorithm, signature = self._wrapped_in_der()
         fields = tbs.expect(der.SEQUENCE, "the signed part of a certificate").children()
         version, serial, algorithm, issuer, validity, subject, spki = fields[:_FIELDS_BEFORE_EXTENSIONS]
         if version.encoding != _VERSION_3:
@@ -136,6 +135,18 @@ class Certificate:
         self._spki = slice(spki.start, spki.end)
         self._signature = slice(signature.content_start + 1, signature.content_end)
         self._read_extensions(fields[_FIELDS_BEFORE_EXTENSIONS:])
+
+    def _wrapped_in_der(self) -> list[Element]:
+        """Return the three parts, with the only lengths around the signed part that DER has for them."""
+        parts = parse(self.encoding).expect(der.SEQUENCE, "a certificate").children()
+        tbs, signature_algorithm, signature = parts
+        encoding = der.sequence(
+            tbs.encoding, signature_algorithm.encoding, der.bit_string(values.bit_string(signature))
+        )
+        if encoding == self.encoding:
+            return parts
+        self.encoding = encoding
+        return parse(encoding).children()
 
     @classmethod
     def parse(cls, encoding: Octets) -> Certificate:
@@ -285,15 +296,6 @@ def _common_name(name: bytes) -> str:
     except (Asn1Error, ValueError):
         raise CertificateError("a name is malformed") from None
     raise CertificateError("a name has no common name in it")
-
-
-def _wrapped_in_der(encoding: bytes) -> bytes:
-    """Return the same certificate with the only lengths around the signed part that DER has for them."""
-    whole = parse(encoding).expect(der.SEQUENCE, "a certificate")
-    tbs, signature_algorithm, signature = whole.children()
-    return der.sequence(
-        tbs.encoding, signature_algorithm.encoding, der.bit_string(values.bit_string(signature))
-    )
 
 
 def _extensions(fields: list[Element]) -> dict[bytes, bytes]:
