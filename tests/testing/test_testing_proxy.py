@@ -40,7 +40,7 @@ async def test_passes_everything_on_and_counts_it(target):
         assert await say(proxy, octets) == octets
         assert await say(proxy, b"") == b""
         assert proxy.octets_to_target == proxy.octets_from_target == len(octets)
-        assert proxy.connections == 2
+        assert proxy.connections == proxy.passed_on == 2
 
 
 async def test_cut_it_drops_connections_and_refuses_new_ones(target):
@@ -103,6 +103,7 @@ async def test_a_target_that_is_gone_resets_the_connection(target):
         proxy.retarget("127.0.0.1", 1)
         with pytest.raises(ConnectionResetError):
             await say(proxy, b"hello")
+        assert (proxy.connections, proxy.passed_on) == (1, 0)
 
 
 async def test_a_target_that_breaks_off_breaks_the_connection():

@@ -26,6 +26,7 @@ class TcpProxy:
         octets_to_target: octets that crossed towards the target since the start.
         octets_from_target: octets that crossed back.
         connections: connections that were accepted since the start.
+        passed_on: those of them for which the target was there.
 
     """
 
@@ -39,6 +40,7 @@ class TcpProxy:
         self.octets_to_target = 0
         self.octets_from_target = 0
         self.connections = 0
+        self.passed_on = 0
 
     async def __aenter__(self) -> Self:
         self._reserve()
@@ -133,6 +135,7 @@ class TcpProxy:
         except OSError:
             _reset(writer)
             return
+        self.passed_on += 1
         whole = False
         try:
             async with asyncio.TaskGroup() as group:
