@@ -28,6 +28,11 @@ def agrees(made: datetime, now: datetime) -> bool:
     return -(BACKDATING + CLOCK_TOLERANCE) <= made - now <= CLOCK_TOLERANCE
 
 
+def in_doubt(spool: Spool, now: datetime) -> bool:
+    """Say whether it matters at all if something confirms the clock, which shows ``now``."""
+    return not spool.clock_state(now).trusted
+
+
 async def confirm_by(spool: Spool, made: datetime, now: datetime) -> None:
     """Trust our clock if it agrees with the date of what an authorised peer made by its own (decision 44).
 

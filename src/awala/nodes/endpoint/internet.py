@@ -32,6 +32,7 @@ from awala.nodes.events import EventHub, Way
 from awala.nodes.handover import Handover
 from awala.nodes.lanes import APP, INTERNET
 from awala.nodes.quarantine import Quarantine
+from awala.nodes.trusted_time import in_doubt
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.spool.model import Hop, Item
 from awala.spool.port import Spool
@@ -152,15 +153,19 @@ class InternetEndpoint:
 
     async def deliver(self, parcel: bytes) -> None:
         """Take over a parcel that came by PoHTTP; it is answered once it is durable in the inbox."""
+        now = self._clock.now()
         try:
             message = Parcel.parse(parcel)
-            self._judge(message, self._clock.now())
+            self._judge(message, now)
         except InvalidMessageError as error:
             raise Forbidden(str(error)) from error
         except MessageError as error:
             raise MalformedRequest(str(error)) from error
-        is_known = await self.identity.peers.get(message.sender_id) is not None
-        await self._inbox.accept(message, parcel, Way.POHTTP, proves_time=is_known)
+        proves_time = in_doubt(self._spool, now) and await self._knows(message.sender_id)
+        await self._inbox.accept(message, parcel, Way.POHTTP, proves_time=proves_time)
+
+    async def _knows(self, peer_id: str) -> bool:
+        return await self.identity.peers.get(peer_id) is not None
 
     def _judge(self, parcel: Parcel, now: datetime) -> None:
         parcel.validate(now)

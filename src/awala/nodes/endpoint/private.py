@@ -38,6 +38,7 @@ from awala.nodes.intake import drop
 from awala.nodes.lanes import APP, GATEWAY
 from awala.nodes.quarantine import Quarantine
 from awala.nodes.renewal import Renewal
+from awala.nodes.trusted_time import in_doubt
 from awala.nodes.upkeep import KeyUpkeep, keep_up
 from awala.nodes.withdrawals import Withdrawals
 from awala.pki import Certificate, CertificationPath, build_path
@@ -339,7 +340,7 @@ class PrivateEndpoint:
                 reason=str(error),
             )
             return
-        proves_time = await self._is_elsewhere(parcel.sender_id, now)
+        proves_time = in_doubt(self._spool, now) and await self._is_elsewhere(parcel.sender_id, now)
         await self._inbox.accept(parcel, octets, Way.POWEB, proves_time=proves_time)
 
     async def _is_elsewhere(self, peer_id: str, now: datetime) -> bool:
