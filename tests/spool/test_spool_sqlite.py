@@ -21,6 +21,7 @@ from awala.base.sqlite import StorageBusyError, StorageError
 from awala.spool import Hop, Outcome, Priority, SqliteSpool, statements
 from awala.spool import bodies as bodies_module
 from awala.spool import changes as changes_module
+from awala.spool import disk as disk_module
 from awala.spool import sqlite as module
 from awala.spool.changes import Changes
 from awala.spool.schema import MIGRATIONS
@@ -585,13 +586,13 @@ Disk = namedtuple("Disk", "total used free")  # noqa: PYI024 - what shutil retur
 async def test_full_is_said_before_the_disk_is(spool, monkeypatch):
     mebibyte = 1024 * 1024
     free = partial(Disk, 1000 * mebibyte, 0)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: free(64 * mebibyte + 5_000))
+    monkeypatch.setattr(disk_module.shutil, "disk_usage", lambda _: free(64 * mebibyte + 5_000))
 
     assert await take(spool, arrival("m1", bytes(3_000)), arrival("m2", bytes(3_000))) == [
         Outcome.STORED,
         Outcome.FULL,
     ]
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: free(mebibyte))
+    monkeypatch.setattr(disk_module.shutil, "disk_usage", lambda _: free(mebibyte))
     assert await take(spool, arrival("m1", bytes(3_000))) == [Outcome.DUPLICATE]
     assert await take(spool, arrival("m2", bytes(LARGE))) == [Outcome.FULL]
     assert await take(spool, arrival("c", b"", priority=Priority.CONTROL)) == [Outcome.STORED]
@@ -601,7 +602,7 @@ async def test_a_disk_whose_room_is_unknown_is_tried(spool, monkeypatch):
     def fail(_):
         raise OSError
 
-    monkeypatch.setattr(module.shutil, "disk_usage", fail)
+    monkeypatch.setattr(disk_module.shutil, "disk_usage", fail)
 
     assert await take(spool, arrival("m1")) == [Outcome.STORED]
 

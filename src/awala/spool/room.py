@@ -26,10 +26,6 @@ MAX_RESERVED = 32 * 1024 * 1024
 """The most that is reserved, in octets."""
 
 
-RANKS = range(2 * len(Priority))
-"""All places that an item can have in the order."""
-
-
 def rank(priority: Priority, size: int) -> int:
     """Return the place of an item in the order: control, urgent, then bulk, small ones first in each."""
     return priority * 2 + (size > SMALL_ITEM)

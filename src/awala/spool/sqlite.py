@@ -6,11 +6,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,8 @@ from awala.spool import statements as sql
 from awala.spool.bodies import BodyFiles
 from awala.spool.changes import Changes
 from awala.spool.codec import debt_digest, from_micros, identity_digest, to_micros
-from awala.spool.intake import Call, Found, Intake, Prepared, Taken, owe_within, usage
+from awala.spool.disk import free_room
+from awala.spool.intake import Call, Intake, Taken, owe_within, usage
 from awala.spool.leases import Leases
 from awala.spool.model import (
     Arrival,
@@ -36,18 +35,10 @@ from awala.spool.model import (
     Totals,
     Usage,
 )
-from awala.spool.room import SMALL_ITEM, Limits
+from awala.spool.preparing import Preparation
+from awala.spool.room import Limits
 from awala.spool.schema import CHECKPOINT_PAGES, MIGRATIONS, PAGE_SIZE
 from awala.spool.timekeeping import ClockState, Monotonic, Timekeeper
-
-DISK_FLOOR = 64 * 1024 * 1024
-"""Octets of the disk that are left free for what draining a full spool needs."""
-
-DISK_FLOOR_SHARE = 20
-"""On a small disk, one part in so many is left free instead, and `LOG_ROOM`."""
-
-LOG_ROOM = CHECKPOINT_PAGES * PAGE_SIZE
-"""Octets by which the database grows when the log goes into it."""
 
 SWEEP_CHUNK = 500
 """How many rows one transaction of a sweep erases, so that others get their turn."""
@@ -71,11 +62,12 @@ class SqliteSpool:
         self._database = database
         self._files = files
         self._lock = lock
-        self._directory = directory
         self._limits = limits
         self._timekeeper = timekeeper
         self._leases = Leases()
         self._changes = Changes()
+        self._free_room = partial(free_room, directory)
+        self._preparation = Preparation(database, files, limits=limits, free_room=self._free_room)
 
     @classmethod
     async def open(
@@ -150,21 +142,12 @@ class SqliteSpool:
 
         """
         at = to_micros(now)
-        prepared: list[Prepared] = []
-        try:
-            for arrival in batch:
-                each = Prepared(arrival, identity_digest(arrival.identity))
-                if len(arrival.body) > SMALL_ITEM:
-                    each = _same_as_before(each, prepared) or await self._prepare_large(each, at)
-                prepared.append(each)
-        except BaseException:
-            self._files.discard(_files_of(prepared))
-            raise
+        prepared = await self._preparation.prepare(batch, at)
         taken = await self._database.write_together(
             self._take,
             Call(prepared, debts, at),
             after_commit=self._note_taken,
-            after_failure=lambda: self._files.discard(_files_of(prepared)),
+            after_failure=lambda: self._preparation.discard(prepared),
         )
         return taken.outcomes
 
@@ -177,25 +160,6 @@ class SqliteSpool:
             each.folder = folder
         return taken
 
-    async def _prepare_large(self, bare: Prepared, now: int) -> Prepared:
-        body = bare.arrival.body
-
-        def foresee(connection: sqlite3.Connection) -> tuple[Outcome, Found | None]:
-            return Intake(connection, limits=self._limits, free=self._free_room()).foresee(bare, now)
-
-        outcome, found = await self._database.read(foresee)
-        if outcome is not Outcome.DUPLICATE and found is not None and await self._is_body(found, body):
-            return replace(bare, same_as=found.file)
-        if outcome in {Outcome.DUPLICATE, Outcome.FULL}:
-            return bare  # should that change meanwhile, the body goes into the database
-        return replace(bare, file=await self._files.write(body))
-
-    async def _is_body(self, found: Found, octets: bytes) -> bool:
-        """Say whether a large body is what is stored already."""
-        if found.file is None or found.size != len(octets):
-            return False
-        return await self._files.read(found.file) == octets
-
     def _note_taken(self, taken: Taken) -> None:
         if taken.kept_files or taken.dropped_files:
             self._files.keep(taken.kept_files, unsettled=taken.folder)
@@ -203,14 +167,6 @@ class SqliteSpool:
         for key in taken.dropped_keys:
             self._leases.drop(key)
         self._changes.note(taken.hops)
-
-    def _free_room(self) -> int | None:
-        """Return how many octets the disk may still take."""
-        try:
-            disk = shutil.disk_usage(self._directory)
-        except OSError:
-            return None
-        return max(0, disk.free - min(DISK_FLOOR, disk.total // DISK_FLOOR_SHARE + LOG_ROOM))
 
     async def seen(self, identity: Identity, *, now: datetime) -> bool:
         """Say whether this message was ever accepted and has not yet expired."""
@@ -482,15 +438,3 @@ class SqliteSpool:
 
     async def _save_clock(self) -> None:
         await self._database.write(partial(listing.save_clock, record=self._timekeeper.record))
-
-
-def _same_as_before(bare: Prepared, earlier: Sequence[Prepared]) -> Prepared | None:
-    """Return a large arrival marked as the same as one of its batch, whose file it needs no second time."""
-    for each in reversed(earlier):
-        if each.file and each.identity == bare.identity and each.arrival.body == bare.arrival.body:
-            return replace(bare, same_as=each.file)
-    return None
-
-
-def _files_of(prepared: Sequence[Prepared]) -> list[str]:
-    return [each.file for each in prepared if each.file is not None]
