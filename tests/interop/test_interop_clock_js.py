@@ -34,7 +34,6 @@ from awala.bindings.poweb import poweb_app, serve_poweb
 from awala.crypto import IdentityPrivateKey
 from awala.messages import InvalidMessageError, RegistrationAuthorization
 from awala.pki import Certificate
-from awala.testing import Authority
 from helpers.node_peer import NEWEST, PRODUCTION, NodePeer, PeerError
 from helpers.nodes_network import HastyClock
 
@@ -49,11 +48,6 @@ CORES = (
     pytest.param(PRODUCTION, marks=pytest.mark.cell(peer="js-core-production")),
     pytest.param(NEWEST, marks=pytest.mark.cell(peer="js-core-newest")),
 )
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 def of_both(test):

@@ -15,7 +15,7 @@ from interop_nodes import A_MOMENT, our_courier, our_internet_gateway
 from awala.messages import Cargo, Recipient
 from awala.messages.limits import EMITTED_PAYLOAD_MAX
 from awala.pki import Role, issue_now
-from awala.testing import Authority, ChaosProxy, Weather
+from awala.testing import ChaosProxy, Weather
 from helpers.cast import identity_key
 from helpers.node_peer import PeerError
 
@@ -28,11 +28,6 @@ SOME = 5
 
 LARGE_PARCEL = 1_000_000
 """Octets of a parcel of which four are put into one cargo for a private gateway."""
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 @pytest.fixture

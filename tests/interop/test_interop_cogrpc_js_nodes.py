@@ -22,17 +22,11 @@ from interop_gateways import (
 from interop_nodes import our_private_gateway, our_travelling_courier
 
 from awala.bindings.errors import UnreachableError
-from awala.testing import Authority
 from helpers.nodes_network import HastyClock
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.cell(peer="js-cogrpc")]
 
 CUT_AFTER = 3
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from interop_gateways import one_each, open_peer_gateway, open_peer_internet_gat
 from awala.bindings.cogrpc import CogRpcClient, Fulfilled, PeerFullError
 from awala.bindings.errors import MalformedError, UnauthenticatedError, UnreachableError
 from awala.messages.limits import CARGO_TARGET_INTERNET
-from awala.testing import Authority
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.cell(peer="js-cogrpc")]
 
@@ -27,11 +26,6 @@ CUT_AFTER = 12
 
 LARGEST_ITEM = CARGO_TARGET_INTERNET - 20
 """Octets of an item for which the library finds room in a cargo."""
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from interop_gateways import one_each, open_peer_gateway, open_peer_internet_gat
 from interop_nodes import our_courier, our_internet_gateway, our_private_gateway
 
 from awala.messages import Cargo, CargoCollectionAuthorization
-from awala.testing import Authority
 from helpers.nodes_network import HastyClock
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.cell(peer="js-cogrpc")]
@@ -32,11 +31,6 @@ PHONE_LIMIT = 4 * 1024 * 1024
 
 METADATA_LIMIT = 6000
 """Octets of metadata that deployed servers take."""
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from interop_kotlin_gateways import (
     parcels_for,
 )
 
-from awala.testing import Authority, ChaosProxy, Weather
+from awala.testing import ChaosProxy, Weather
 from helpers.kotlin_peer import KotlinPeer, PeerError, world
 
 pytestmark = [
@@ -34,11 +34,6 @@ SOME = 5
 
 LARGE_PARCEL = 1_000_000
 """Octets of a parcel of which four are put into one cargo for a private gateway."""
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -21,7 +21,7 @@ from awala.bindings.cogrpc import (
     make_courier_certificate,
 )
 from awala.bindings.errors import MalformedError, ServerError, UnauthenticatedError, UnreachableError
-from awala.testing import Authority, ChaosProxy
+from awala.testing import ChaosProxy
 from helpers.kotlin_peer import KotlinPeer
 
 pytestmark = [
@@ -35,11 +35,6 @@ LOOPBACK = "127.0.0.1"
 LARGE = 100_000
 SOME = 5
 """Cargoes that are acknowledged before a link is cut."""
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

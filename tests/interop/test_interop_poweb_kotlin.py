@@ -15,7 +15,7 @@ from interop_poweb import ADDRESS, Recipients, internet_gateway, private_gateway
 from awala.crypto import IdentityPrivateKey
 from awala.messages.limits import MAX_PARCEL_SIZE, MAX_RAMF_SIZE
 from awala.pki import Certificate
-from awala.testing import Authority, TcpProxy
+from awala.testing import TcpProxy
 from helpers.kotlin_peer import KotlinPeer, PeerError, world
 
 pytestmark = [
@@ -41,11 +41,6 @@ def at(*doors, showing):
         [pytest.param(door, marks=pytest.mark.cell(f"poweb-{door}-{showing}")) for door in doors],
         indirect=True,
     )
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return Authority.create()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
