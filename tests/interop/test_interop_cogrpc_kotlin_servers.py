@@ -233,9 +233,11 @@ async def test_a_collection_from_a_kotlin_server_that_was_cut_is_completed_by_an
         relay(role, peer, authority, cargoes) as (server, connect),
         ChaosProxy(LOOPBACK, server.port) as link,
     ):
-        link.from_target.resets_after = 15 * LARGE
+        link.from_target.rate = 10 * LARGE
+        cutting = asyncio.create_task(cut_when_some(before, link))
         with pytest.raises(UnreachableError):
             await collect(await connect(link.port), authorization, before)
+        await cutting
         after = await collect(await connect(), authorization)
 
     assert 0 < len(before) < len(cargoes)
