@@ -38,6 +38,7 @@ from helpers.nodes import (
     PGW_CERT,
     Recorder,
     certify,
+    drive,
     parcel,
     running,
     until,
@@ -369,8 +370,7 @@ async def test_want_of_room_postpones_the_cargo_and_takes_nothing_twice(channel,
     async with running(channel.unpacker.run()):
         await until(lambda: "postponed" in channel.far_events.actions)
         channel.errors.clear()
-        await clock.advance(1)
-        await until(lambda: "unpacked" in channel.far_events.actions)
+        await drive(clock, lambda: "unpacked" in channel.far_events.actions)
 
     assert channel.parcels[-2:] == [first, second]
 
@@ -390,8 +390,7 @@ async def test_a_store_that_fails_for_a_while_neither_stops_the_node_nor_loses_t
     async with running(channel.unpacker.run()):
         await until(lambda: "postponed" in channel.far_events.actions)
         monkeypatch.setattr(channel.far_spool, "body", read)
-        await clock.advance(1)
-        await until(lambda: "unpacked" in channel.far_events.actions)
+        await drive(clock, lambda: "unpacked" in channel.far_events.actions)
 
     assert channel.parcels == [octets]
 
@@ -409,8 +408,7 @@ async def test_the_senders_key_is_kept_before_its_cargo_is_unpacked_and_again_wi
         await until(lambda: "postponed" in channel.far_events.actions)
         answer = await channel.far_sessions.seal(b"an answer", **ends, now=clock.now())
         channel.errors.clear()
-        await clock.advance(1)
-        await until(lambda: "unpacked" in channel.far_events.actions)
+        await drive(clock, lambda: "unpacked" in channel.far_events.actions)
 
     own = {"own_id": PGW.node_id, "peer_id": IGW.node_id}
     assert await channel.sessions.open(answer, **own, message_date=NOW, now=clock.now()) == b"an answer"

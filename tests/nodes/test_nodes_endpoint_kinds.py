@@ -340,7 +340,7 @@ class TestInternetEndpoint:
             assert NodeConnectionParams.parse(pong.connection_params()) == params
             clock.jump(NOW + 31 * DAY)
             await clock.advance(3600)
-            await until(lambda: NodeConnectionParams.parse(pong.connection_params()) != params)
+            await drive(clock, lambda: NodeConnectionParams.parse(pong.connection_params()) != params)
 
     async def test_takes_a_parcel_once(self, pong):
         _, octets = to_internet()

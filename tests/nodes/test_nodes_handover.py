@@ -21,7 +21,7 @@ from awala.nodes.events import Action, EventHub, Way
 from awala.nodes.handover import Handover
 from awala.spool import Hop, MemorySpool
 from awala.testing import FakeClock
-from helpers.nodes import Recorder, running, until
+from helpers.nodes import Recorder, drive, running, until
 from helpers.spool_items import NOW, SECOND, arrival
 
 LANE = "internet"
@@ -356,7 +356,7 @@ async def test_what_comes_during_a_back_off_costs_no_look_each(handover, spool, 
         assert looks[LANE] <= 3
         peer.errors.clear()
         await clock.advance(LONGEST_WAIT.total_seconds())
-        await until(lambda: len(peer.taken) == 51)
+        await drive(clock, lambda: len(peer.taken) == 51)
 
 
 async def test_a_kick_cuts_the_breather_short(handover, spool, peer):

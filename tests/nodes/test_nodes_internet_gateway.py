@@ -49,6 +49,7 @@ from helpers.nodes import (
     PoHttp,
     certify,
     countersign,
+    drive,
     handshake,
     internet_side,
     parcel,
@@ -470,7 +471,7 @@ async def test_renews_by_itself_and_survives_a_store_that_fails(side, monkeypatc
         await side.clock.advance(3600 * 2 + 1)
         assert len(calls) == 2
         await side.clock.advance(31 * 86_400)
-        await until(lambda: side.node.connection_params() != before)
+        await drive(side.clock, lambda: side.node.connection_params() != before)
 
 
 async def test_sweeps_what_has_expired(side):
