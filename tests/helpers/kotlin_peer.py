@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +24,36 @@ PASSWORD: Final = "no secret"  # noqa: S105 - Java does not read a store of cert
 OPTIONS: Final = ("-XX:+UseSerialGC", "-Xmx512m")
 """It starts sooner, and stays small."""
 
+CLOCK: Final = ("faketime", "--exclude-monotonic", "-f")
+"""Runs Java with another wall clock; its pauses stay as long as they are."""
+
+CLOCK_ENVIRONMENT: Final = {"FAKETIME_FORCE_MONOTONIC_FIX": "0"}
+"""So that waits last as long as they should; else Java turns in a loop."""
+
 
 class KotlinPeer(JsonPeer):
-    """The driver; ``options`` are Java's, and ``prefix`` is a command that runs it somewhere else."""
+    """The driver; ``options`` are Java's, and ``prefix`` is a command that runs it somewhere else.
 
-    def __init__(self, *, options: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
+    The peer's clock is ``ahead`` of ours, which takes the tool ``faketime``.
+    """
+
+    def __init__(
+        self,
+        *,
+        options: Sequence[str] = (),
+        prefix: Sequence[str] = (),
+        ahead: timedelta = timedelta(0),
+    ) -> None:
         classes = f"{BUILD / 'classes'}:{BUILD / 'dependency'}/*"
-        super().__init__(*prefix, "java", *OPTIONS, *options, "-cp", classes, MAIN)
+        clock = (*CLOCK, f"{ahead.total_seconds():+.0f}") if ahead else ()
+        super().__init__(
+            *prefix, *clock, "java", *OPTIONS, *options, "-cp", classes, MAIN, environment=CLOCK_ENVIRONMENT
+        )
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        """Return the peer's present, by which its gateways date what they make."""
+        return datetime.now(UTC) + self._ahead
 
 
 def world(directory: Path, authority: Authority, *hosts: str) -> tuple[str, ...]:

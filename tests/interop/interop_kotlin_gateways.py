@@ -44,6 +44,9 @@ ANY_PORT = DoorConfig(listen="127.0.0.1:0")
 BACKDATING = timedelta(minutes=90)
 """How far Android gateways date cargo and CCAs back."""
 
+DISTANT_BACKDATING = timedelta(hours=3)
+"""How far Internet gateways date cargo back."""
+
 TTL = 14 * 24 * 3600
 ALL = 1 << 30
 
@@ -80,7 +83,7 @@ class KotlinGateway:
             },
             sessionKey=described_key(session_key),
             payload=payload,
-            creationDate=(datetime.now(UTC) - BACKDATING).replace(microsecond=0).isoformat(),
+            creationDate=(self.peer.now() - BACKDATING).replace(microsecond=0).isoformat(),
             ttl=TTL,
         )
         self._session_keys[made["originatorKeyId"]] = made["originatorPrivateKey"]
@@ -89,7 +92,7 @@ class KotlinGateway:
 
     async def authorize(self) -> bytes:
         """Return a new CCA, whose CDA is issued under the certificate from the Internet gateway."""
-        now = datetime.now(UTC)
+        now = self.peer.now()
         made = await self.peer.ask(
             "make",
             kind="certificate",
@@ -177,7 +180,7 @@ class DistantGateway:
                 recipient={"id": self.gateway.id},
                 sessionKey=read["senderSessionKey"],
                 payload={"items": list(load)},
-                creationDate=datetime.now(UTC).replace(microsecond=0).isoformat(),
+                creationDate=(datetime.now(UTC) - DISTANT_BACKDATING).replace(microsecond=0).isoformat(),
                 ttl=TTL,
             )
             cargoes.append(made["octets"])

@@ -33,6 +33,7 @@ from awala.pki import Certificate, Role, issue_now
 from awala.testing import Authority
 from helpers.cast import identity_key
 
+ACCEPTED = 202
 PATIENCE = 10.0
 """Seconds until what was taken over has come to where it can be seen."""
 

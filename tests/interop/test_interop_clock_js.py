@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Peers whose clocks are an hour fast or slow: what the libraries make of ours, and we of theirs."""
+"""Nodes made with the npm libraries whose clocks are an hour fast or slow, at our doors and as our peers."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from interop_cast import EXAMPLES, a_message, example, made_by_peer, opened, read_by_peer, seal
+from interop_clocks import CLOCKS
 from interop_cogrpc import (
     client_of_internet_gateway,
     cogrpc_peer,
@@ -28,104 +28,16 @@ from interop_gateways import (
     to_the_internet,
 )
 from interop_nodes import our_courier, our_internet_gateway, our_private_gateway
+from interop_pohttp import ACCEPTED, STATIONS, values_of_parcel
 
 from awala.base.clock import SystemClock
 from awala.bindings.poweb import poweb_app, serve_poweb
 from awala.crypto import IdentityPrivateKey
-from awala.messages import InvalidMessageError, RegistrationAuthorization
 from awala.pki import Certificate
-from helpers.node_peer import NEWEST, PRODUCTION, NodePeer, PeerError
+from helpers.node_peer import NodePeer
 from helpers.nodes_network import HastyClock
 
 pytestmark = pytest.mark.requires("node")
-
-HOUR = timedelta(hours=1)
-CLOCKS = (pytest.param(HOUR, id="fast"), pytest.param(-HOUR, id="slow", marks=pytest.mark.thorough))
-APP_BACKDATING = timedelta(minutes=5)
-"""By which deployed apps date their parcels back."""
-
-CORES = (
-    pytest.param(PRODUCTION, marks=pytest.mark.cell(peer="js-core-production")),
-    pytest.param(NEWEST, marks=pytest.mark.cell(peer="js-core-newest")),
-)
-
-
-def of_both(test):
-    """Run a test with both sets of packages, each with both clocks."""
-    return pytest.mark.parametrize("name", CORES)(pytest.mark.parametrize("ahead", CLOCKS)(test))
-
-
-# ---- messages --------------------------------------------------------------------------------------------
-
-
-@of_both
-@pytest.mark.rule("2.4")
-@pytest.mark.cell("clock-our-messages")
-async def test_the_library_takes_our_fresh_messages(cast, name, ahead):
-    async with NodePeer(name, ahead=ahead) as peer:
-        for kind in EXAMPLES:
-            given = example(kind, cast)
-            payload, _ = seal(given.plaintext.serialize(), cast.session.session_key)
-            octets = a_message(given, cast, payload=payload).serialize(given.key)
-
-            assert (await read_by_peer(peer, given, octets, cast))["payload"] == given.description
-
-
-@of_both
-@pytest.mark.rule("2.1")
-@pytest.mark.cell("clock-messages-of-apps")
-async def test_we_take_what_apps_date_by_such_clocks_though_the_library_refuses_what_is_ahead(
-    cast, name, ahead
-):
-    given, now = example("parcel", cast), datetime.now(UTC)
-    created = (now + ahead - APP_BACKDATING).replace(microsecond=0)
-    async with NodePeer(name) as peer:
-        made = await made_by_peer(peer, given, cast, creationDate=created.isoformat())
-
-        message = given.message_class.parse(made["octets"])
-        message.authorise((given.anchor,), now)
-        assert opened(message, cast) == given.plaintext.serialize()
-        if ahead > timedelta(0):
-            with pytest.raises(PeerError, match="in the future"):
-                await read_by_peer(peer, given, made["octets"], cast)
-        else:
-            assert await read_by_peer(peer, given, made["octets"], cast)
-
-
-@of_both
-@pytest.mark.rule("3.10")
-@pytest.mark.cell("clock-registration-authorisation")
-async def test_an_authorisation_to_register_of_ten_seconds_is_judged_by_the_clock_of_its_reader(
-    cast, name, ahead
-):
-    now = datetime.now(UTC)
-    octets = RegistrationAuthorization(now + timedelta(seconds=10), b"data").serialize(cast.igw_key)
-    async with NodePeer(name, ahead=ahead) as peer:
-        reading = peer.ask(
-            "read",
-            kind="registrationAuthorization",
-            octets=octets,
-            publicKey=cast.igw_key.public_key.spki,
-        )
-        if ahead > timedelta(0):
-            with pytest.raises(PeerError, match="expired"):
-                await reading
-        else:
-            assert (await reading)["gatewayData"] == b"data"
-
-        made = await peer.ask(
-            "make",
-            kind="registrationAuthorization",
-            expiry=(now + ahead + timedelta(seconds=10)).isoformat(),
-            gatewayData=b"data",
-            privateKey=cast.igw_key.serialize(),
-        )
-    authorization = RegistrationAuthorization.parse(made["octets"])
-    if ahead > timedelta(0):
-        authorization.verify(cast.igw_key.public_key, now)
-    else:
-        with pytest.raises(InvalidMessageError):
-            authorization.verify(cast.igw_key.public_key, now)
 
 
 # ---- PoWeb -----------------------------------------------------------------------------------------------
@@ -163,6 +75,31 @@ async def test_the_poweb_client_registers_delivers_and_collects_whatever_its_clo
         collected = await peer.ask("collectParcels", door={"port": port}, signers=[by_recipient])
 
     assert [each["parcel"] for each in collected["parcels"]] == [parcel]
+
+
+# ---- PoHTTP ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("2.1")
+@pytest.mark.cell("clock-pohttp", peer="js-pohttp")
+@pytest.mark.parametrize("kind", STATIONS)
+@pytest.mark.parametrize("ahead", CLOCKS)
+async def test_the_pohttp_client_delivers_what_is_kept_until_the_time_that_its_clock_gave_it(
+    tmp_path, authority, kind, ahead
+):
+    trusted = authority.write_ca(tmp_path / "ca.pem")
+    async with (
+        STATIONS[kind](tmp_path / kind, authority, None) as station,
+        NodePeer(ahead=ahead, environment={"NODE_EXTRA_CA_CERTS": str(trusted)}) as peer,
+    ):
+        values = values_of_parcel(station, b"good morning")
+        created = datetime.fromisoformat(values["creationDate"]) + ahead
+        values |= {"creationDate": created.isoformat(), "ttl": 86_400}
+        made = await peer.ask("make", **values)
+
+        assert await peer.ask("deliverByPoHttp", url=station.url, parcel=made["octets"]) == ACCEPTED
+        has_come = created <= datetime.now(UTC)
+        assert await station.arrived(int(has_come)) == [b"good morning"] * has_come
 
 
 # ---- CogRPC ----------------------------------------------------------------------------------------------

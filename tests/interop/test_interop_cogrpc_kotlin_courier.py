@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from interop_clocks import CLOCKS
 from interop_kotlin_gateways import HOST, open_distant_gateway
 
 from awala.testing import Authority
@@ -182,6 +183,27 @@ async def test_the_kotlin_client_trusts_the_certificate_that_our_courier_makes_i
     assert "UNAVAILABLE" in distrusted["error"]["message"]
     assert await courier.ask("outgoing") == []
     assert await courier.take(cargoes) == everything(1)
+
+
+@pytest.mark.requires("faketime")
+@pytest.mark.cell("clock-cogrpc")
+@pytest.mark.parametrize("ahead", CLOCKS)
+async def test_the_kotlin_client_exchanges_cargo_with_our_courier_whatever_its_clock_says(
+    tmp_path, lan, courier, ahead
+):
+    options = world(tmp_path, Authority.create(), HOST)
+    async with KotlinPeer(options=options, prefix=lan, ahead=ahead) as peer:
+        distant, courier = open_distant_gateway(peer), replace(courier, peer=peer)
+        (incoming,) = await distant.cargoes([b"in"])
+        await courier.ask("load", cargoes=[incoming])
+
+        collected = await courier.give(await distant.gateway.authorize())
+        outgoing = await distant.gateway.fill([b"out"])
+
+        assert collected == {"cargoes": [incoming], "error": None}
+        assert await distant.gateway.unpack(collected["cargoes"]) == [b"in"]
+        assert await courier.take(outgoing) == everything(1)
+        assert await courier.ask("outgoing") == outgoing
 
 
 # ---- refusals --------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from interop_pohttp import SENDER, STATIONS, values_of_parcel
+from interop_pohttp import ACCEPTED, SENDER, STATIONS, values_of_parcel
 from interop_poweb import ANY_PORT, HOST
 
 from awala.bindings.asgi import MAX_BODY_SIZE, HttpApp, Response
@@ -23,7 +23,6 @@ pytestmark = [
 ]
 
 CONTENT = b"good morning"
-ACCEPTED = 202
 
 FOR_GOOD = "PoHTTPClientBindingError"
 """The request was wrong; its users drop the parcel."""

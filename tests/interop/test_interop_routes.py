@@ -204,6 +204,6 @@ async def test_a_private_gateway_of_the_peer_goes_on_with_a_certificate_that_a_c
 
     await side.link.mend()
     await converse(one, other, home.on_line(), rounds=1)
-    if isinstance(home.peer, NodePeer):  # Java has no clock that can be set
+    if isinstance(home.peer, NodePeer):  # Java's clock is set once, when it starts
         await world.pass_time(side, old.not_after - world.net.clock.now() + timedelta(days=1), home.peer)
         await converse(one, other, home.on_line(), rounds=1)
