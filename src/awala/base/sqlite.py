@@ -61,7 +61,7 @@ BUSY_TIMEOUT = 5_000
 WAL_SIZE_LIMIT = 64 * 1024 * 1024
 """What remains of the write-ahead log after a burst, in octets."""
 
-CACHE_SIZE = 16 * 1024 * 1024
+CACHE_SIZE = 4 * 1024 * 1024
 """Octets of pages that the writer keeps in memory, so that inner pages of large trees are at hand."""
 
 _CACHED_STATEMENTS = 256
