@@ -33,6 +33,7 @@ from helpers.siege import (
     collected,
     collecting,
     delivered,
+    kept_since,
     resident,
     signed,
 )
@@ -209,7 +210,7 @@ async def test_bodies_that_are_too_large_are_refused_and_kept_nowhere(siege):
         assert await status(address, chunked % content_type + chunk * 11, tls=tls) in {413, None}
         if number == 1:
             before = resident()  # buffers that are kept for re-use have been made by now
-    assert resident() - before < 40 * MIB
+    assert await kept_since(before) < 40 * MIB
     total = await siege.pong.running.node._spool.usage()
     assert total.octets < MIB
 

@@ -192,7 +192,7 @@ class Recorder:
         return [event.action.value for event in self.events]
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Return once the condition holds; work in threads makes an exact signal impossible."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
@@ -201,7 +201,7 @@ async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> No
 
 async def drive(clock: FakeClock, condition: Callable[[], object], *, step: float = 2.0) -> None:
     """Let the clock run until the condition holds, with time for threads after each step."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await clock.advance(step)
             await asyncio.sleep(0.002)

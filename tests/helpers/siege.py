@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ctypes
+import gc
 import secrets
 import ssl
 from contextlib import asynccontextmanager
@@ -77,8 +79,24 @@ class Siege:
 
 
 def resident() -> int:
-    """Return the octets of memory that this process has."""
+    """Return the octets of memory that this process has, without those that it has let go of."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # the GNU library keeps them for a while
+    if trim is not None:
+        trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+async def kept_since(before: int, *, enough: int = 40 * MIB) -> int:
+    """Return by how much memory has grown, once that is little or a while has passed.
+
+    What ends leaves its buffers a moment later than its peer sees the end.
+    """
+    for _ in range(100):
+        if resident() - before < enough:
+            break
+        await asyncio.sleep(0.1)
+    return resident() - before
 
 
 @asynccontextmanager
