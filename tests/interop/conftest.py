@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -13,19 +14,35 @@ from awala.testing import Authority
 from helpers.kotlin_peer import KotlinPeer
 from helpers.node_peer import SETS, NodePeer
 
-CORE_PEERS = [pytest.param(name, marks=pytest.mark.cell(peer=f"js-core-{name}")) for name in SETS]
+
+def core(name, start, tool):
+    """Return a core library as a parameter: the peer of the table, what starts it, what that takes."""
+    return pytest.param(start, id=name, marks=(pytest.mark.cell(peer=name), pytest.mark.requires(tool)))
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=CORE_PEERS)
+JAVASCRIPT = [core(f"js-core-{name}", partial(NodePeer, name), "node") for name in SETS]
+KOTLIN = [core("kotlin-awala", KotlinPeer, "java")]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=[*JAVASCRIPT, *KOTLIN])
 async def peer(request):
-    async with NodePeer(request.param) as node_peer:
-        yield node_peer
+    """Each core library."""
+    async with request.param() as started:
+        yield started
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def kotlin():
-    async with KotlinPeer() as kotlin_peer:
-        yield kotlin_peer
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=JAVASCRIPT)
+async def javascript(request):
+    """Each set of packages with the JavaScript core library, for what concerns that alone."""
+    async with request.param() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=KOTLIN)
+async def kotlin(request):
+    """The Kotlin core library, for what concerns that alone."""
+    async with request.param() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

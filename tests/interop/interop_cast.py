@@ -21,7 +21,7 @@ from awala.messages import (
     ServiceMessage,
 )
 from awala.pki import BACKDATING, Certificate, Role, issue
-from helpers.node_peer import NodePeer
+from helpers.json_peer import JsonPeer
 
 ADDRESS = "gateway.example.com"
 TTL = 6 * 3600
@@ -166,7 +166,7 @@ def described_key(key: SessionKey) -> dict[str, bytes]:
     return {"keyId": key.key_id, "publicKey": key.public_key.spki}
 
 
-async def read_by_peer(peer: NodePeer, given: Example, octets: bytes, cast: Cast) -> dict[str, Any]:
+async def read_by_peer(peer: JsonPeer, given: Example, octets: bytes, cast: Cast) -> dict[str, Any]:
     """Let the peer read, validate and decrypt a message of the example's kind."""
     return await peer.ask(
         "read",
@@ -177,7 +177,7 @@ async def read_by_peer(peer: NodePeer, given: Example, octets: bytes, cast: Cast
     )
 
 
-async def made_by_peer(peer: NodePeer, given: Example, cast: Cast, **changes: Any) -> dict[str, Any]:
+async def made_by_peer(peer: JsonPeer, given: Example, cast: Cast, **changes: Any) -> dict[str, Any]:
     """Let the peer make the example, with ``changes`` as it names them."""
     values: dict[str, Any] = {
         "kind": given.kind,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from interop_cast import ADDRESS, Cast, described_key
+from interop_cast import ADDRESS, Cast, a_message, described_key, example
 
 from awala.messages import (
     CargoCollectionRequest,
@@ -177,6 +177,17 @@ def collection(cast: Cast) -> dict[str, Structure]:
             for delivery_id in (SHORT, LONG)
         },
     }
+
+
+def cargo_items(cast: Cast, form: PathForm = PathForm.RS002) -> tuple[bytes, bytes, bytes]:
+    """Return a parcel, an acknowledgement and a rotation."""
+    given = example("parcel", cast)
+    path = CertificationPath(cast.pgw, (cast.igw,))
+    return (
+        a_message(given, cast).serialize(given.key),
+        ParcelCollectionAck("0a", "0b", "x").serialize(),
+        CertificateRotation(path, form).serialize(),
+    )
 
 
 def structures(cast: Cast, form: PathForm = PathForm.RS002) -> dict[str, Structure]:

@@ -19,6 +19,7 @@ from interop_cast import (
     read_by_peer,
     seal,
 )
+from interop_certificates import INTERNET_ENDPOINT, encodings, from_anybody
 
 from awala.cms import EnvelopedData, SignedData, sign
 from awala.crypto import HashAlgorithm
@@ -27,18 +28,13 @@ from awala.messages import (
     MalformedMessageError,
     MessageType,
     Parcel,
-    Recipient,
     ServiceMessage,
 )
 from awala.messages.limits import MAX_TTL
-from awala.pki import Role, issue
-from helpers.node_peer import NEWEST, PeerError
+from helpers.json_peer import PeerError
+from helpers.node_peer import NEWEST
 
-pytestmark = [
-    pytest.mark.requires("node"),
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.cell("core-messages"),
-]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.cell("core-messages")]
 
 TTLS = (0, 127, 128, 255, 256, MAX_TTL)
 IDS = ("1", "0123456789abcdef" * 4)
@@ -52,11 +48,12 @@ async def test_the_reference_library_reads_validates_and_decrypts_ours(peer, cas
 
     read = await read_by_peer(peer, given, octets, cast)
 
+    read.pop("recipientCertificate", None)  # Kotlin's driver alone has it, for trap 24
     assert datetime.fromisoformat(read.pop("creationDate")) == cast.creation_date
     assert read == {
-        "chain": [certificate.encoding for certificate in given.chain],
+        "chain": encodings(given.chain),
         "messageId": MESSAGE_ID,
-        "path": [certificate.encoding for certificate in given.path],
+        "path": encodings(given.path),
         "payload": given.description,
         "payloadOctets": None,
         "recipient": {"id": given.recipient.id, "internetAddress": given.recipient.internet_address},
@@ -127,32 +124,20 @@ async def test_both_sides_read_each_others_message_ids(peer, cast, message_id):
 
 
 async def test_both_sides_read_parcels_of_anybody_to_an_internet_endpoint(peer, cast):
-    sender = issue(
-        subject_key=cast.sender_key.public_key,
-        issuer_key=cast.sender_key,
-        issuer=None,
-        role=Role.ENDPOINT,
-        not_before=cast.creation_date,
-        not_after=cast.now + timedelta(days=1),
-    )
-    given = replace(
-        example("parcel", cast),
-        recipient=Recipient(cast.endpoint_key.node_id, "ping.example.com"),
-        path=(sender,),
-        chain=(),
-    )
+    given = from_anybody(cast.sender_key, cast)
 
     read = await peer.ask(
         "read", kind="parcel", octets=a_message(given, cast).serialize(given.key), trusted=None
     )
     theirs = Parcel.parse((await made_by_peer(peer, given, cast))["octets"])
 
-    assert read["sender"] == sender.encoding
-    assert read["recipient"] == {"id": given.recipient.id, "internetAddress": "ping.example.com"}
+    assert read["sender"] == given.sender.encoding
+    assert read["recipient"] == {"id": given.recipient.id, "internetAddress": INTERNET_ENDPOINT}
     theirs.validate(cast.now)
-    assert (theirs.recipient, theirs.sender_certificate) == (given.recipient, sender)
+    assert (theirs.recipient, theirs.sender_certificate) == (given.recipient, given.sender)
 
 
+@pytest.mark.cell("core-sessions")
 async def test_each_side_answers_with_the_session_key_that_came_with_a_message(peer, cast):
     given = example("parcel", cast)
     made = await made_by_peer(peer, given, cast)
@@ -176,7 +161,7 @@ async def test_the_reference_library_refuses_ours_with_an_octet_changed(peer, ca
     octets = bytearray(a_message(given, cast).serialize(given.key))
     octets[-1] ^= 1
 
-    with pytest.raises(PeerError, match="Invalid signature"):
+    with pytest.raises(PeerError, match=r"^RAMF\w+: .*Invalid signature"):
         await peer.ask("read", kind="parcel", octets=bytes(octets))
 
 
@@ -189,7 +174,9 @@ async def test_we_refuse_theirs_with_an_octet_changed(peer, cast):
 
 
 @pytest.mark.parametrize("algorithm", [HashAlgorithm.SHA384, HashAlgorithm.SHA512])
-async def test_deployed_libraries_verify_no_hash_function_but_the_one_that_we_emit(peer, cast, algorithm):
+async def test_deployed_libraries_verify_no_hash_function_but_the_one_that_we_emit(
+    javascript, cast, algorithm
+):
     given = example("parcel", cast)
     ours = a_message(given, cast).serialize(given.key)
     fields = SignedData.parse(ours[len(MessageType.PARCEL.prefix) :]).content_view
@@ -198,8 +185,8 @@ async def test_deployed_libraries_verify_no_hash_function_but_the_one_that_we_em
     )
 
     assert Parcel.parse(octets).message_id == MESSAGE_ID
-    if peer.name == NEWEST:
-        assert (await peer.ask("read", kind="parcel", octets=octets))["messageId"] == MESSAGE_ID
+    if javascript.name == NEWEST:
+        assert (await javascript.ask("read", kind="parcel", octets=octets))["messageId"] == MESSAGE_ID
     else:
         with pytest.raises(PeerError, match="Invalid signature"):
-            await peer.ask("read", kind="parcel", octets=octets)
+            await javascript.ask("read", kind="parcel", octets=octets)

@@ -18,18 +18,15 @@ from awala.messages import (
     ServiceMessage,
     limits,
 )
-from helpers.node_peer import NEWEST, PeerError
+from helpers.json_peer import PeerError
+from helpers.node_peer import NEWEST
 
-pytestmark = [
-    pytest.mark.requires("node"),
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.cell("core-sizes"),
-]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.cell("core-sizes")]
 
 TYPE = "application/octet-stream"
 LARGEST_CONTENT = 2**22 + limits.MAX_SERVICE_MESSAGE - len(ServiceMessage(TYPE, bytes(2**22)).serialize())
-SIZES = (0, 1, 1_000, 65_536, 65_537, 2**20, LARGEST_CONTENT)
-"""Octets: around the segments that they cut contents into, and the largest."""
+SIZES = (0, 1, 1_000, 1_001, 65_536, 65_537, 2**20)
+"""Octets: around the segments that the libraries cut contents into."""
 
 
 def octets_of(size: int) -> bytes:
@@ -41,7 +38,7 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, LARGEST_CONTENT])
 async def test_the_reference_library_reads_our_parcels_of_each_size(peer, cast, size):
     given, content = example("parcel", cast), octets_of(size)
     payload, _ = seal(ServiceMessage(TYPE, content).serialize(), cast.session.session_key)
@@ -51,8 +48,7 @@ async def test_the_reference_library_reads_our_parcels_of_each_size(peer, cast, 
     assert same(read["payload"], {"type": TYPE, "content": content})
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_we_read_parcels_of_each_size_from_the_reference_library(peer, cast, size):
+async def check_that_we_read_one_of_theirs(peer, cast, size):
     given, content = example("parcel", cast), octets_of(size)
 
     made = await made_by_peer(peer, given, cast, payload={"type": TYPE, "content": content})
@@ -60,6 +56,16 @@ async def test_we_read_parcels_of_each_size_from_the_reference_library(peer, cas
     parcel = Parcel.parse(made["octets"])
     assert parcel.authorise([cast.igw], cast.now) == given.path
     assert same(ServiceMessage.parse(opened(parcel, cast)), ServiceMessage(TYPE, content))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_we_read_parcels_of_each_size_from_the_reference_library(peer, cast, size):
+    await check_that_we_read_one_of_theirs(peer, cast, size)
+
+
+async def test_we_read_a_parcel_with_the_largest_content_from_the_javascript_library(javascript, cast):
+    """What Kotlin's makes of it is larger than a parcel may be."""
+    await check_that_we_read_one_of_theirs(javascript, cast, LARGEST_CONTENT)
 
 
 async def test_the_largest_content_is_the_largest_service_message():
@@ -74,9 +80,10 @@ FULL = {
 }
 
 
+@pytest.mark.parametrize("recipient", ["an Internet gateway", "a private gateway"])
 @pytest.mark.parametrize("name", FULL)
-async def test_full_cargo_goes_both_ways(peer, cast, name):
-    given = example("cargo to an Internet gateway", cast)
+async def test_full_cargo_goes_both_ways(peer, cast, name, recipient):
+    given = example(f"cargo to {recipient}", cast)
     items = tuple(octets_of(size) for size in FULL[name])
     payload, _ = seal(CargoMessageSet(items).serialize(), cast.session.session_key)
 
@@ -101,15 +108,15 @@ async def test_the_reference_library_reads_as_many_items_as_we_put_in_a_cargo(pe
     assert same(read["items"], list(items))
 
 
-async def test_newer_libraries_refuse_a_cargo_of_more_items_than_five_thousand(peer):
+async def test_newer_libraries_refuse_a_cargo_of_more_items_than_five_thousand(javascript):
     octets = [der.sequence(*map(der.octet_string, acks(count))) for count in (5_000, 5_001)]
 
-    await peer.ask("read", kind="cargoMessageSet", octets=octets[0])
-    if peer.name == NEWEST:
+    await javascript.ask("read", kind="cargoMessageSet", octets=octets[0])
+    if javascript.name == NEWEST:
         with pytest.raises(PeerError):
-            await peer.ask("read", kind="cargoMessageSet", octets=octets[1])
+            await javascript.ask("read", kind="cargoMessageSet", octets=octets[1])
     else:
-        await peer.ask("read", kind="cargoMessageSet", octets=octets[1])
+        await javascript.ask("read", kind="cargoMessageSet", octets=octets[1])
 
 
 async def test_we_read_more_items_than_we_put_in_a_cargo(peer):
@@ -146,14 +153,14 @@ async def test_the_largest_parcel_and_its_delivery_go_to_the_reference_library(p
     assert same(delivery, {"deliveryId": "the-delivery", "parcel": parcel})
 
 
-async def test_the_largest_parcel_and_its_delivery_come_from_the_reference_library(peer, cast):
+async def test_the_largest_parcel_and_its_delivery_come_from_the_javascript_library(javascript, cast):
     given = example("parcel", cast)
 
     async def make(payload):
-        return (await made_by_peer(peer, given, cast, payloadOctets=payload))["octets"]
+        return (await made_by_peer(javascript, given, cast, payloadOctets=payload))["octets"]
 
     parcel = await largest_parcel(make, limits.MAX_PARCEL_SIZE)
-    made = await peer.ask("make", kind="parcelDelivery", deliveryId="the-delivery", parcel=parcel)
+    made = await javascript.ask("make", kind="parcelDelivery", deliveryId="the-delivery", parcel=parcel)
 
     assert len(parcel) == limits.MAX_PARCEL_SIZE
     assert Parcel.parse(parcel).authorise([cast.igw], cast.now) == given.path

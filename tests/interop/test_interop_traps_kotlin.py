@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from interop_cast import a_message, example, made_by_peer
+from interop_certificates import encodings, found_by_peer, issued_by_us, renewed_private_gateway
 
 from awala.messages import (
     CargoCollectionAuthorization,
@@ -16,23 +17,14 @@ from awala.messages import (
     Parcel,
 )
 from awala.nodes.internet_gateway.courier_door import KOTLIN_MARKS
-from awala.pki import Certificate, CertificationPath, PathForm, Role, build_path, issue
+from awala.pki import Certificate, CertificationPath, PathForm, Role, build_path
 from helpers.json_peer import PeerError
 from helpers.vectors import vector
 
-pytestmark = [
-    pytest.mark.requires("java"),
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.cell(peer="kotlin-awala"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DAY = timedelta(days=1)
 METADATA = 6_000
 """Octets of metadata that servers take."""
-
-
-def encodings(certificates):
-    return [certificate.encoding for certificate in certificates]
 
 
 @pytest.mark.cell("core-certificates")
@@ -90,14 +82,7 @@ async def test_trap_18_neither_side_takes_what_is_dated_ahead(kotlin, cast):
 async def test_traps_19_and_35_a_self_signed_sender_who_is_trusted_is_a_clean_refusal_only_with_us(
     kotlin, cast
 ):
-    sender = issue(
-        subject_key=cast.sender_key.public_key,
-        issuer_key=cast.sender_key,
-        issuer=None,
-        role=Role.ENDPOINT,
-        not_before=cast.creation_date,
-        not_after=cast.now + DAY,
-    )
+    sender = issued_by_us(cast, Role.ENDPOINT, cast.sender_key, cast.sender_key)
     given = replace(example("parcel", cast), path=(sender,), chain=())
     octets = a_message(given, cast).serialize(given.key)
 
@@ -111,41 +96,17 @@ async def test_traps_19_and_35_a_self_signed_sender_who_is_trusted_is_a_clean_re
 
 @pytest.mark.cell("core-certificates")
 async def test_trap_20_both_sides_follow_a_path_that_embeds_a_certificate_from_before_a_renewal(kotlin, cast):
-    renewed = issue(
-        subject_key=cast.pgw_key.public_key,
-        issuer_key=cast.igw_key,
-        issuer=cast.igw,
-        role=Role.GATEWAY,
-        not_before=cast.creation_date,
-        not_after=cast.pgw.not_after,
-    )
+    renewed = renewed_private_gateway(cast)
+    chain, path = (cast.endpoint, cast.pgw), (cast.pda, cast.endpoint, renewed)
 
-    found = await kotlin.ask(
-        "findPath",
-        certificate=cast.pda.encoding,
-        chain=encodings((cast.endpoint, cast.pgw)),
-        trusted=[renewed.encoding],
-    )
-
-    assert found == encodings((cast.pda, cast.endpoint, renewed))
-    assert build_path(cast.pda, (cast.endpoint, cast.pgw), [renewed], at=cast.now) == (
-        cast.pda,
-        cast.endpoint,
-        renewed,
-    )
+    assert await found_by_peer(kotlin, cast.pda, chain, [renewed]) == encodings(path)
+    assert build_path(cast.pda, chain, [renewed], at=cast.now) == path
 
 
 @pytest.mark.cell("core-messages", "core-certificates")
 @pytest.mark.parametrize("role", [Role.DELIVERY_AUTHORIZATION, Role.GATEWAY])
 async def test_trap_21_the_kotlin_library_takes_cargo_under_either_form_of_authorisation(kotlin, cast, role):
-    cda = issue(
-        subject_key=cast.igw_key.public_key,
-        issuer_key=cast.pgw_key,
-        issuer=cast.pgw_self_issued,
-        role=role,
-        not_before=cast.creation_date,
-        not_after=cast.now + DAY,
-    )
+    cda = issued_by_us(cast, role, cast.igw_key, cast.pgw_key, cast.pgw_self_issued)
     given = replace(example("cargo to a private gateway", cast), path=(cda, cast.pgw_self_issued))
     octets = a_message(given, cast).serialize(given.key)
 
