@@ -37,7 +37,7 @@ ANY_PORT = DoorConfig(listen=f"{HOST}:0")
 
 
 async def test_trap_25_deliveries_in_a_burst_are_lost_on_the_client(production_peer):
-    """Ours come one by one, so that none is: test_interop_poweb_js.py collects hundreds."""
+    """Ours come one by one, so that none is: test_interop_poweb.py collects hundreds."""
     acknowledged = asyncio.Queue()
 
     async def play(socket):

@@ -1,34 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""The PoWeb client from npm at our private gateway, on loopback, and at our Internet gateway, over TLS."""
+"""The PoWeb clients of the reference libraries at our private gateway, on loopback, and at our Internet
+gateway, over TLS."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from interop_poweb import ADDRESS, Recipients, internet_gateway, private_gateway, sender_at, uplink
+from interop_poweb import ADDRESS, internet_gateway, private_gateway, sender_at, uplink
+from interop_poweb_clients import JsClient, KotlinClient, once, recipients_of, register
 
-from awala.crypto import IdentityPrivateKey
 from awala.messages.limits import MAX_PARCEL_SIZE, MAX_RAMF_SIZE
 from awala.pki import Certificate
-from helpers.node_peer import NodePeer, PeerError
+from helpers.json_peer import PeerError
 
-pytestmark = [
-    pytest.mark.requires("node"),
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.cell(peer="js-poweb"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CONTENT = b"good morning"
 QUIET = 1.0
 """Seconds in which something that should not come would have come."""
 
 IDLE = 30.0
-"""Seconds without a parcel; the client gives up after 7 without a ping."""
+"""Seconds without a parcel; one client gives up after 7 without a ping, the other if one of its own is not
+answered for 5."""
+
+DOORS = ("private", "internet")
 
 
 def at(*doors, showing):
@@ -40,12 +39,17 @@ def at(*doors, showing):
     )
 
 
-DOORS = ("private", "internet")
+def client(peer, start, tool):
+    return pytest.param(start, id=peer, marks=(pytest.mark.cell(peer=peer), pytest.mark.requires(tool)))
 
 
-@pytest.fixture
-def peer(production_peer):
-    return production_peer
+CLIENTS = (client("js-poweb", JsClient, "node"), client("kotlin-poweb", KotlinClient, "java"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=CLIENTS)
+async def peer(request, tmp_path_factory, authority):
+    async with request.param(tmp_path_factory.mktemp("peer"), authority) as peer:
+        yield peer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -65,57 +69,6 @@ async def sender(gateway):
         yield sender
 
 
-@dataclass(frozen=True)
-class Node:
-    """A node of the peer that has registered at a door."""
-
-    peer: NodePeer
-    door: dict
-    private_key: bytes
-    public_key: bytes
-    id: str
-    registration: dict
-
-    @property
-    def key(self):
-        return IdentityPrivateKey.load(self.private_key)
-
-    @property
-    def certificate(self):
-        return self.registration["nodeCertificate"]
-
-    @property
-    def signer(self):
-        return {"privateKey": self.private_key, "certificate": self.certificate}
-
-    async def deliver(self, parcel, **signer):
-        await self.peer.ask("deliverParcel", door=self.door, parcel=parcel, **(signer or self.signer))
-
-    async def collect(self, **changes):
-        return await self.peer.ask("collectParcels", door=self.door, signers=[self.signer | changes])
-
-    async def open_collection(self):
-        number = await self.peer.ask("openCollection", door=self.door, signers=[self.signer])
-
-        async def collected(count=0, connections=1):
-            question = self.peer.ask("collected", collection=number, count=count, connections=connections)
-            return await asyncio.wait_for(question, 60)
-
-        await collected()
-        return collected
-
-
-async def register(peer, gateway, **key):
-    """Register a node, with a new key unless there is one."""
-    key = key or await peer.ask("makeIdentityKey")
-    registration = await peer.ask("register", door=gateway.door, privateKey=key["privateKey"])
-    return Node(peer, gateway.door, key["privateKey"], key["publicKey"], key["id"], registration)
-
-
-def recipients_of(gateway, node):
-    return Recipients.of(gateway, node.private_key, node.certificate, node.registration["gatewayCertificate"])
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def node(peer, gateway):
     return await register(peer, gateway)
@@ -126,15 +79,6 @@ def recipients(gateway, node):
     return recipients_of(gateway, node)
 
 
-def taken(parcels):
-    """Return what the peer is to have, whatever the order."""
-    return sorted(({"parcel": parcel, "refusal": None} for parcel in parcels), key=_by_parcel)
-
-
-def _by_parcel(item):
-    return item["parcel"]
-
-
 # ---- registration ------------------------------------------------------------------------------------
 
 
@@ -143,7 +87,7 @@ async def test_registers(gateway, node):
     certificate = Certificate.parse(node.certificate)
     above = Certificate.parse(node.registration["gatewayCertificate"])
 
-    assert certificate.node_id == node.id
+    assert certificate.node_id == node.key["id"]
     assert certificate.issuer_id == above.node_id
     assert node.registration["internetAddress"] == ADDRESS
     assert (node.registration["sessionKey"] is None) == gateway.serves_endpoints
@@ -151,8 +95,7 @@ async def test_registers(gateway, node):
 
 @at(*DOORS, showing="renewal")
 async def test_registers_again_and_goes_on_with_either_certificate(gateway, peer, sender, node, recipients):
-    key = {"privateKey": node.private_key, "publicKey": node.public_key, "id": node.id}
-    renewed = await register(peer, gateway, **key)
+    renewed = await register(peer, gateway, node.key)
     before, after = (Certificate.parse(each.certificate) for each in (node, renewed))
 
     parcels = await sender.send(recipients)
@@ -160,8 +103,8 @@ async def test_registers_again_and_goes_on_with_either_certificate(gateway, peer
     collected = await renewed.collect()
 
     assert after.not_after >= before.not_after
-    assert sorted(item["parcel"] for item in collected["parcels"]) == sorted(parcels)
-    assert await node.collect() == {"parcels": [], "connections": 1}
+    assert [item["parcel"] for item in collected["parcels"]] == sorted(parcels)
+    assert await node.collect() == once([])
 
 
 # ---- delivery ----------------------------------------------------------------------------------------
@@ -175,7 +118,7 @@ async def test_delivers_what_another_node_collects(gateway, peer, node, recipien
     await other.deliver(parcel)
     await other.deliver(parcel)  # again: no error
 
-    assert await node.collect() == {"parcels": taken([parcel]), "connections": 1}
+    assert await node.collect() == once([parcel])
     read = await peer.ask(
         "read",
         kind="parcel",
@@ -195,21 +138,20 @@ async def test_delivers_to_another_device_through_the_internet_gateway(tmp_path,
     ):
         sender, node = await register(peer, one), await register(peer, other)
         parcel, _ = await parcel_of(sender, recipients_of(other, node))
-        collected = await node.open_collection()
+        async with node.collecting() as collected:
+            await sender.deliver(parcel)
 
-        await sender.deliver(parcel)
-
-        assert came(await collected(1))["parcels"] == taken([parcel])
+            assert await collected(1) == once([parcel], errors=[])
 
 
 @at(*DOORS, showing="delivery")
 async def test_delivers_and_collects_the_largest_parcel(gateway, peer, node, recipients):
     other = await register(peer, gateway)
-    parcel = padded(recipients.parcel(other.key), MAX_PARCEL_SIZE)
+    parcel = padded(recipients.parcel(other.private_key), MAX_PARCEL_SIZE)
 
     await other.deliver(parcel)
 
-    assert (await node.collect())["parcels"] == taken([parcel])
+    assert await node.collect() == once([parcel])
 
 
 def padded(parcel, size):
@@ -223,8 +165,8 @@ async def parcel_of(node, recipients):
     made = await node.peer.ask(
         "make",
         kind="parcel",
-        privateKey=node.private_key,
-        certificate=recipients.authorise(node.key.public_key).encoding,
+        privateKey=node.key["privateKey"],
+        certificate=recipients.authorise(node.private_key.public_key).encoding,
         chain=[certificate.encoding for certificate in recipients.chain],
         recipient={"id": recipients.key.node_id, "internetAddress": ADDRESS},
         sessionKey={name: session_key[name] for name in ("keyId", "publicKey")},
@@ -233,6 +175,9 @@ async def parcel_of(node, recipients):
         ttl=3600,
     )
     return made["octets"], session_key
+
+
+# ---- refusals ----------------------------------------------------------------------------------------
 
 
 def malformed(_recipients, _key):
@@ -255,38 +200,32 @@ def much_too_large(_recipients, _key):
     return bytes(MAX_RAMF_SIZE + 1)
 
 
-FINAL = "ParcelDeliveryError"
-"""What its users do not try again."""
-
-
 @at(*DOORS, showing="refusals")
 @pytest.mark.parametrize(
-    ("make", "error_class", "message"),
+    ("make", "status"),
     [
-        (malformed, FINAL, "HTTP 400"),
-        (of_another_type, FINAL, "HTTP 400"),
-        (for_somebody_else, "RefusedParcelError", "rejected"),
-        (an_octet_too_large, FINAL, "HTTP 413"),
-        (much_too_large, FINAL, "HTTP 413"),
+        (malformed, 400),
+        (of_another_type, 400),
+        (for_somebody_else, 422),
+        (an_octet_too_large, 413),
+        (much_too_large, 413),
     ],
 )
-async def test_is_told_which_parcels_are_refused_for_good(
-    gateway, peer, node, recipients, make, error_class, message
-):
+async def test_is_told_which_parcels_are_refused_for_good(gateway, peer, node, recipients, make, status):
     other = await register(peer, gateway)
+    error_class, message = peer.delivery_error(status)
 
     with pytest.raises(PeerError, match=message) as caught:
-        await other.deliver(make(recipients, other.key))
+        await other.deliver(make(recipients, other.private_key))
 
     assert caught.value.error_class == error_class
-    assert (await node.collect())["parcels"] == []
+    assert await node.collect() == once([])
 
 
 @at(*DOORS, showing="refusals")
 async def test_is_told_that_a_stranger_may_not_countersign(gateway, peer, node, recipients):
     other = await register(peer, gateway)
-    stranger = await peer.ask("makeIdentityKey")
-    now = datetime.now(UTC)
+    stranger, now = await peer.ask("makeIdentityKey"), datetime.now(UTC)
     certificate = await peer.ask(
         "make",
         kind="certificate",
@@ -296,16 +235,27 @@ async def test_is_told_that_a_stranger_may_not_countersign(gateway, peer, node, 
         notBefore=(now - timedelta(hours=1)).isoformat(),
         notAfter=(now + timedelta(hours=1)).isoformat(),
     )
+    error_class, message = peer.delivery_error(401)
 
-    with pytest.raises(PeerError, match="HTTP 401") as caught:
+    with pytest.raises(PeerError, match=message) as caught:
         await other.deliver(
-            recipients.parcel(other.key),
+            recipients.parcel(other.private_key),
             privateKey=stranger["privateKey"],
             certificate=certificate["octets"],
         )
 
-    assert caught.value.error_class == FINAL
-    assert (await node.collect())["parcels"] == []
+    assert caught.value.error_class == error_class
+    assert await node.collect() == once([])
+
+
+@at(*DOORS, showing="refusals")
+async def test_is_told_that_a_stranger_may_not_collect(peer, node):
+    stranger = await peer.ask("makeIdentityKey")
+
+    with pytest.raises(PeerError, match="code: 1003") as caught:
+        await node.collect(privateKey=stranger["privateKey"])
+
+    assert caught.value.error_class == peer.COLLECTION_ERROR
 
 
 # ---- collection --------------------------------------------------------------------------------------
@@ -317,17 +267,12 @@ COUNTS = [1, 5, pytest.param(200, marks=pytest.mark.thorough)]
 @pytest.mark.parametrize("count", COUNTS)
 async def test_collects_what_waits_once_on_a_connection_that_stays(sender, node, recipients, count):
     parcels = await sender.send(recipients, count)
-    collected = await node.open_collection()
+    async with node.collecting() as collected:
+        await collected(count)
+        await asyncio.sleep(QUIET)
 
-    await collected(count)
-    await asyncio.sleep(QUIET)
-
-    assert came(await collected()) == {"parcels": taken(parcels), "connections": 1, "errors": []}
-    assert (await node.collect())["parcels"] == []
-
-
-def came(found):
-    return found | {"parcels": sorted(found["parcels"], key=_by_parcel)}
+        assert await collected() == once(parcels, errors=[])
+    assert await node.collect() == once([])
 
 
 @at(*DOORS, showing="until-empty")
@@ -335,49 +280,45 @@ def came(found):
 async def test_collects_what_waits_once_until_there_is_no_more(sender, node, recipients, count):
     parcels = await sender.send(recipients, count)
 
-    found = await node.collect()
-
-    assert came(found) == {"parcels": taken(parcels), "connections": 1}
-    assert await node.collect() == {"parcels": [], "connections": 1}
+    assert await node.collect() == once(parcels)
+    assert await node.collect() == once([])
 
 
 @at(*DOORS, showing="arrivals")
 async def test_collects_fifty_that_arrive_meanwhile_once(sender, node, recipients):
-    collected = await node.open_collection()
-    parcels = await sender.send(recipients, 50)
+    async with node.collecting() as collected:
+        parcels = await sender.send(recipients, 50)
+        await collected(len(parcels))
+        await asyncio.sleep(QUIET)
 
-    await collected(len(parcels))
-    await asyncio.sleep(QUIET)
-
-    assert came(await collected()) == {"parcels": taken(parcels), "connections": 1, "errors": []}
-    assert (await node.collect())["parcels"] == []
+        assert await collected() == once(parcels, errors=[])
+    assert await node.collect() == once([])
 
 
 @at(*DOORS, showing="idle")
 @pytest.mark.thorough
 async def test_stays_connected_for_half_a_minute_in_which_nothing_but_pings_come(sender, node, recipients):
-    collected = await node.open_collection()
-    await asyncio.sleep(IDLE)
+    async with node.collecting() as collected:
+        await asyncio.sleep(IDLE)
+        parcels = await sender.send(recipients)
 
-    parcels = await sender.send(recipients)
-
-    assert await collected(1) == {"parcels": taken(parcels), "connections": 1, "errors": []}
+        assert await collected(1) == once(parcels, errors=[])
 
 
 @at(*DOORS, showing="restart")
 async def test_comes_back_after_our_restart_and_misses_nothing(gateway, sender, node, recipients):
-    collected = await node.open_collection()
-    parcels = await sender.send(recipients, 5)
-    await collected(len(parcels))
-    await asyncio.sleep(QUIET)  # the last acknowledgement has come
+    async with node.collecting() as collected:
+        parcels = await sender.send(recipients, 5)
+        await collected(len(parcels))
+        await asyncio.sleep(QUIET)  # the last acknowledgement has come
 
-    await gateway.stop()
-    await gateway.start()
-    parcels += await sender.send(recipients, 5)
-    await collected(len(parcels), connections=2)
-    await asyncio.sleep(QUIET)
+        await gateway.stop()
+        await gateway.start()
+        parcels += await sender.send(recipients, 5)
+        await collected(len(parcels), connections=2)
+        await asyncio.sleep(QUIET)
 
-    found = came(await collected())
-    assert found["parcels"] == taken(parcels)
+        found = await collected()
+    assert found["parcels"] == once(parcels)["parcels"]
     assert found["connections"] == 2
-    assert (await node.collect())["parcels"] == []
+    assert await node.collect() == once([])
