@@ -9,19 +9,14 @@ from functools import partial
 import pytest
 import pytest_asyncio
 from interop_cast import Cast, make_cast
+from interop_peers import with_peer
 
 from awala.testing import Authority
 from helpers.kotlin_peer import KotlinPeer
 from helpers.node_peer import SETS, NodePeer
 
-
-def core(name, start, tool):
-    """Return a core library as a parameter: the peer of the table, what starts it, what that takes."""
-    return pytest.param(start, id=name, marks=(pytest.mark.cell(peer=name), pytest.mark.requires(tool)))
-
-
-JAVASCRIPT = [core(f"js-core-{name}", partial(NodePeer, name), "node") for name in SETS]
-KOTLIN = [core("kotlin-awala", KotlinPeer, "java")]
+JAVASCRIPT = [with_peer(f"js-core-{name}", partial(NodePeer, name), "node") for name in SETS]
+KOTLIN = [with_peer("kotlin-awala", KotlinPeer, "java")]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=[*JAVASCRIPT, *KOTLIN])

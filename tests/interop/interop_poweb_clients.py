@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,14 +30,17 @@ Way: TypeAlias = tuple[dict[str, Any], Callable[[], Found]]
 
 
 class JsClient(NodePeer):
-    """The client from npm, as deployed; it trusts servers whose certificates are of the authority."""
+    """The client from npm, as deployed; it trusts servers whose certificates are of the authority.
+
+    Its clock is ``ahead`` of ours.
+    """
 
     COLLECTION_ERROR = "ServerError"
     """What a collection ends with that the server breaks off."""
 
-    def __init__(self, directory: Path, authority: Authority) -> None:
+    def __init__(self, directory: Path, authority: Authority, *, ahead: timedelta = timedelta(0)) -> None:
         trusted = authority.write_ca(directory / "ca.pem")
-        super().__init__(environment={"NODE_EXTRA_CA_CERTS": str(trusted)})
+        super().__init__(ahead=ahead, environment={"NODE_EXTRA_CA_CERTS": str(trusted)})
 
     def delivery_error(self, status: int) -> tuple[str, str]:
         """Return the class and the words of the error that a refusal of a parcel is."""
@@ -51,13 +55,16 @@ class JsClient(NodePeer):
 
 
 class KotlinClient(KotlinPeer):
-    """The Kotlin client; it trusts servers whose certificates are of the authority."""
+    """The Kotlin client; it trusts servers whose certificates are of the authority.
+
+    Its clock is ``ahead`` of ours.
+    """
 
     COLLECTION_ERROR = "ServerConnectionException"
     """What a collection ends with that the server breaks off."""
 
-    def __init__(self, directory: Path, authority: Authority) -> None:
-        super().__init__(options=world(directory, authority))
+    def __init__(self, directory: Path, authority: Authority, *, ahead: timedelta = timedelta(0)) -> None:
+        super().__init__(options=world(directory, authority), ahead=ahead)
 
     def delivery_error(self, status: int) -> tuple[str, str]:
         """Return the class and the words of the error that a refusal of a parcel is."""

@@ -15,12 +15,9 @@ from interop_cogrpc import (
     deliver,
     deliver_ours,
     open_peer_courier,
-    port_in,
     serving_internet_gateway,
 )
 from interop_gateways import (
-    ADDRESS,
-    Household,
     acknowledgements,
     one_each,
     open_peer_gateway,
@@ -30,51 +27,10 @@ from interop_gateways import (
 from interop_nodes import our_courier, our_internet_gateway, our_private_gateway
 from interop_pohttp import ACCEPTED, STATIONS, values_of_parcel
 
-from awala.base.clock import SystemClock
-from awala.bindings.poweb import poweb_app, serve_poweb
-from awala.crypto import IdentityPrivateKey
-from awala.pki import Certificate
 from helpers.node_peer import NodePeer
 from helpers.nodes_network import HastyClock
 
 pytestmark = pytest.mark.requires("node")
-
-
-# ---- PoWeb -----------------------------------------------------------------------------------------------
-
-
-async def register_app(peer, port):
-    """Register an app of the peer; return its key, and how it signs."""
-    key = await peer.ask("makeIdentityKey")
-    registered = await peer.ask("register", door={"port": port}, privateKey=key["privateKey"])
-    assert registered["internetAddress"] == ADDRESS
-    own = IdentityPrivateKey.load(key["privateKey"])
-    chain = [Certificate.parse(registered[name]) for name in ("nodeCertificate", "gatewayCertificate")]
-    signer = {"privateKey": key["privateKey"], "certificate": registered["nodeCertificate"]}
-    return Household(own, *chain), signer
-
-
-@pytest.mark.cell("clock-poweb", peer="js-poweb")
-@pytest.mark.parametrize("ahead", CLOCKS)
-async def test_the_poweb_client_registers_delivers_and_collects_whatever_its_clock_says(
-    tmp_path, authority, ahead
-):
-    async with (
-        cogrpc_peer(tmp_path, authority) as registrar,
-        our_private_gateway(
-            tmp_path / "ours", SystemClock(), await open_peer_internet_gateway(registrar)
-        ) as ours,
-        serve_poweb(poweb_app(ours.node.local), "127.0.0.1:0") as server,
-        NodePeer(ahead=ahead) as peer,
-    ):
-        port = port_in(server.address)
-        (sender, by_sender), (recipient, by_recipient) = [await register_app(peer, port) for _ in range(2)]
-        (parcel,) = recipient.parcels(1, sender=sender.key)
-
-        await peer.ask("deliverParcel", door={"port": port}, parcel=parcel, **by_sender)
-        collected = await peer.ask("collectParcels", door={"port": port}, signers=[by_recipient])
-
-    assert [each["parcel"] for each in collected["parcels"]] == [parcel]
 
 
 # ---- PoHTTP ----------------------------------------------------------------------------------------------

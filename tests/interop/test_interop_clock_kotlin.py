@@ -6,38 +6,10 @@ from __future__ import annotations
 import pytest
 from interop_clocks import CLOCKS
 from interop_kotlin_gateways import HOST, open_gateway, our_internet_gateway, parcels_for
-from interop_poweb import Recipients, private_gateway, uplink
 
-from awala.crypto import IdentityPrivateKey
 from helpers.kotlin_peer import KotlinPeer, world
 
 pytestmark = pytest.mark.requires("java", "faketime")
-
-
-async def register_app(peer, gateway):
-    """Register an app of the peer; return it as a recipient, and how it signs."""
-    key = IdentityPrivateKey.generate().serialize()
-    registered = await peer.ask("register", door=gateway.door, privateKey=key)
-    certificate, issuer = registered["nodeCertificate"], registered["gatewayCertificate"]
-    signer = {"privateKey": key, "certificate": certificate}
-    return Recipients.of(gateway, key, certificate, issuer), signer
-
-
-@pytest.mark.cell("clock-poweb", peer="kotlin-poweb")
-@pytest.mark.parametrize("ahead", CLOCKS)
-async def test_the_poweb_client_registers_delivers_and_collects_whatever_its_clock_says(tmp_path, ahead):
-    async with (
-        uplink(tmp_path / "uplink") as above,
-        private_gateway(tmp_path / "ours", above) as gateway,
-        KotlinPeer(ahead=ahead) as peer,
-    ):
-        (_, sender), (recipients, recipient) = [await register_app(peer, gateway) for _ in range(2)]
-        parcel = recipients.parcel(IdentityPrivateKey.load(sender["privateKey"]))
-
-        await peer.ask("deliverParcel", door=gateway.door, parcel=parcel, **sender)
-        collected = await peer.ask("collectParcels", door=gateway.door, signers=[recipient])
-
-    assert collected["parcels"] == [{"parcel": parcel, "refusal": None}]
 
 
 @pytest.mark.cell("clock-cogrpc", peer="kotlin-cogrpc")

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from interop_cast import EXAMPLES, a_message, example, made_by_peer, opened, read_by_peer, seal
 from interop_clocks import CLOCKS
+from interop_peers import with_peer
 
 from awala.messages import InvalidMessageError, RegistrationAuthorization
 from helpers.json_peer import PeerError
@@ -19,15 +20,10 @@ APP_BACKDATING = timedelta(minutes=5)
 """By which deployed apps date their parcels back."""
 
 
-def core(peer, start, *tools):
-    marks = (pytest.mark.cell(peer=peer), pytest.mark.requires(*tools))
-    return pytest.param(start, id=peer, marks=marks)
-
-
 CORES = (
-    core("js-core-production", partial(NodePeer, PRODUCTION), "node"),
-    core("js-core-newest", partial(NodePeer, NEWEST), "node"),
-    core("kotlin-awala", KotlinPeer, "java", "faketime"),
+    with_peer("js-core-production", partial(NodePeer, PRODUCTION), "node"),
+    with_peer("js-core-newest", partial(NodePeer, NEWEST), "node"),
+    with_peer("kotlin-awala", KotlinPeer, "java", "faketime"),
 )
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from interop_peers import with_peer
 from interop_poweb import ADDRESS, internet_gateway, private_gateway, sender_at, uplink
 from interop_poweb_clients import JsClient, KotlinClient, once, recipients_of, register
 
@@ -39,11 +40,7 @@ def at(*doors, showing):
     )
 
 
-def client(peer, start, tool):
-    return pytest.param(start, id=peer, marks=(pytest.mark.cell(peer=peer), pytest.mark.requires(tool)))
-
-
-CLIENTS = (client("js-poweb", JsClient, "node"), client("kotlin-poweb", KotlinClient, "java"))
+CLIENTS = (with_peer("js-poweb", JsClient, "node"), with_peer("kotlin-poweb", KotlinClient, "java"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", params=CLIENTS)
