@@ -9,15 +9,13 @@ import pytest
 from interop_clocks import CLOCKS
 from interop_cogrpc import (
     client_of_internet_gateway,
-    cogrpc_peer,
-    collect,
     collect_ours,
-    deliver,
     deliver_ours,
     open_peer_courier,
     port_in,
     serving_internet_gateway,
 )
+from interop_cogrpc_peers import JsCogRpc, everything
 from interop_gateways import (
     ADDRESS,
     Household,
@@ -60,7 +58,7 @@ async def test_the_poweb_client_registers_delivers_and_collects_whatever_its_clo
     tmp_path, authority, ahead
 ):
     async with (
-        cogrpc_peer(tmp_path, authority) as registrar,
+        JsCogRpc(tmp_path, authority) as registrar,
         our_private_gateway(
             tmp_path / "ours", SystemClock(), await open_peer_internet_gateway(registrar)
         ) as ours,
@@ -110,16 +108,16 @@ async def test_the_pohttp_client_delivers_what_is_kept_until_the_time_that_its_c
 async def test_gateways_with_such_clocks_exchange_cargo_at_our_internet_gateway(tmp_path, authority, ahead):
     async with (
         our_internet_gateway(tmp_path / "internet-gateway", authority) as internet_gateway,
-        cogrpc_peer(tmp_path, authority, ahead=ahead) as peer,
+        JsCogRpc(tmp_path, authority, ahead=ahead) as peer,
     ):
         gateway = await open_peer_gateway(peer, internet_gateway.node.gateway_door)
         parcels = (await gateway.household()).parcels(2)
 
-        delivered = await deliver(peer, internet_gateway.way, await gateway.fill(*one_each(parcels)))
-        assert delivered == {"acknowledged": [0, 1], "error": None}
+        delivered = await peer.deliver(internet_gateway.way, await gateway.fill(*one_each(parcels)))
+        assert delivered == everything(2)
         assert await internet_gateway.mailbox(gateway) == sorted(parcels)
 
-        collected = await collect(peer, internet_gateway.way, await gateway.authorize())
+        collected = await peer.collect(internet_gateway.way, await gateway.authorize())
         assert collected["error"] is None
         assert set(parcels) < set(await gateway.unpack(collected["cargoes"]))
 
@@ -129,18 +127,18 @@ async def test_gateways_with_such_clocks_exchange_cargo_at_our_internet_gateway(
 async def test_gateways_with_such_clocks_exchange_cargo_with_our_courier(tmp_path, authority, ahead):
     async with (
         our_courier(tmp_path / "courier") as courier,
-        cogrpc_peer(tmp_path, authority, ahead=ahead) as peer,
+        JsCogRpc(tmp_path, authority, ahead=ahead) as peer,
     ):
         distant = await open_peer_internet_gateway(peer)
         gateway = await open_peer_gateway(peer, distant)
         await courier.load(await distant.cargoes_for(gateway, [b"item"]))
 
-        collected = await collect(peer, courier.way, await gateway.authorize())
-        delivered = await deliver(peer, courier.way, await gateway.fill([b"item"]))
+        collected = await peer.collect(courier.way, await gateway.authorize())
+        delivered = await peer.deliver(courier.way, await gateway.fill([b"item"]))
 
         assert collected["error"] is None
         assert await gateway.unpack(collected["cargoes"]) == [b"item"]
-        assert delivered == {"acknowledged": [0], "error": None}
+        assert delivered == everything(1)
 
 
 @pytest.mark.cell("clock-cogrpc", peer="js-cogrpc")
@@ -148,7 +146,7 @@ async def test_gateways_with_such_clocks_exchange_cargo_with_our_courier(tmp_pat
 async def test_our_private_gateway_lives_behind_an_internet_gateway_with_such_a_clock(
     tmp_path, authority, ahead
 ):
-    async with cogrpc_peer(tmp_path, authority, ahead=ahead) as peer:
+    async with JsCogRpc(tmp_path, authority, ahead=ahead) as peer:
         internet_gateway = await open_peer_internet_gateway(peer)
         courier = await open_peer_courier(peer)
         async with our_private_gateway(tmp_path / "ours", HastyClock(), internet_gateway) as ours:
@@ -173,15 +171,15 @@ async def test_our_private_gateway_lives_behind_an_internet_gateway_with_such_a_
 @pytest.mark.cell("clock-cogrpc", peer="js-cogrpc")
 @pytest.mark.parametrize("ahead", CLOCKS)
 async def test_our_client_is_served_by_an_internet_gateway_with_such_a_clock(tmp_path, authority, ahead):
-    async with cogrpc_peer(tmp_path, authority, ahead=ahead) as peer:
+    async with JsCogRpc(tmp_path, authority, ahead=ahead) as peer:
         internet_gateway = await open_peer_internet_gateway(peer)
         gateway = await open_peer_gateway(peer, internet_gateway)
         await internet_gateway.keep(gateway.id, [b"item"])
-        cargoes, safe, got = await gateway.fill([b"item"]), [], []
+        cargoes = await gateway.fill([b"item"])
         async with serving_internet_gateway(internet_gateway, authority) as server:
-            await deliver_ours(client_of_internet_gateway(server.port, authority), cargoes, safe)
+            safe = await deliver_ours(client_of_internet_gateway(server.port, authority), cargoes)
             client = client_of_internet_gateway(server.port, authority)
-            await collect_ours(client, await gateway.authorize(), got)
+            got = await collect_ours(client, await gateway.authorize())
 
         assert safe == cargoes
         assert await gateway.unpack(got) == [b"item"]

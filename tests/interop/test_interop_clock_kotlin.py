@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import pytest
 from interop_clocks import CLOCKS
-from interop_kotlin_gateways import HOST, open_gateway, our_internet_gateway, parcels_for
+from interop_cogrpc_peers import KotlinCogRpc, everything
+from interop_gateways import one_each
+from interop_nodes import our_internet_gateway
 from interop_poweb import Recipients, private_gateway, uplink
 
 from awala.crypto import IdentityPrivateKey
-from helpers.kotlin_peer import KotlinPeer, world
+from helpers.kotlin_peer import KotlinPeer
 
 pytestmark = pytest.mark.requires("java", "faketime")
 
@@ -45,20 +47,15 @@ async def test_the_poweb_client_registers_delivers_and_collects_whatever_its_clo
 async def test_gateways_with_such_clocks_exchange_cargo_at_our_internet_gateway(tmp_path, authority, ahead):
     async with (
         our_internet_gateway(tmp_path / "internet-gateway", authority) as internet_gateway,
-        KotlinPeer(options=world(tmp_path, authority, HOST), ahead=ahead) as peer,
+        KotlinCogRpc(tmp_path, authority, ahead=ahead) as peer,
     ):
-        sender, recipient = [await open_gateway(peer, internet_gateway.node.gateway_door) for _ in range(2)]
-        parcels = parcels_for(recipient, 2)
-        cargoes = [
-            {"id": str(number), "cargo": cargo}
-            for number, cargo in enumerate(await sender.fill(*([parcel] for parcel in parcels)))
-        ]
+        sender, recipient = [await peer.open_gateway(internet_gateway.node.gateway_door) for _ in range(2)]
+        parcels = (await recipient.household()).parcels(2)
 
-        delivered = await peer.ask("deliverCargo", address=internet_gateway.address, cargoes=cargoes)
-        assert delivered == {"acknowledged": ["0", "1"], "error": None}
+        delivered = await peer.deliver(internet_gateway.way, await sender.fill(*one_each(parcels)))
+        assert delivered == everything(2)
         assert await internet_gateway.mailbox(recipient) == sorted(parcels)
 
-        authorization = await recipient.authorize()
-        collected = await peer.ask("collectCargo", address=internet_gateway.address, cca=authorization)
+        collected = await peer.collect(internet_gateway.way, await recipient.authorize())
         assert collected["error"] is None
         assert sorted(await recipient.unpack(collected["cargoes"])) == sorted(parcels)
