@@ -66,7 +66,7 @@ class JsonPeer:
         assert self._process.stdin is not None
         number = next(self._numbers)
         answering = self._waiting[number] = asyncio.get_running_loop().create_future()
-        request = {"id": number, "do": operation, **_encode(arguments)}
+        request = {"id": number, "do": operation, **encode(arguments)}
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             await self._process.stdin.drain()
@@ -75,7 +75,7 @@ class JsonPeer:
             del self._waiting[number]
         if "error" in answer:
             raise PeerError(answer["error"]["message"], answer["error"]["class"])
-        return _decode(answer["ok"])
+        return decode(answer["ok"])
 
     async def _read(self) -> None:
         """Hand out the answers until the process ends; nobody waits for those that a test gave up."""
@@ -93,21 +93,23 @@ class JsonPeer:
                 )
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
+    """Return a value as it stands in a line, where octets are base64."""
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, dict):
-        return {name: _encode(item) for name, item in value.items()}
+        return {name: encode(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     return value
 
 
-def _decode(value: Any) -> Any:
+def decode(value: Any) -> Any:
+    """Return the value that stands in a line."""
     if isinstance(value, dict):
         if value.keys() == {"base64"}:
             return base64.b64decode(value["base64"])
-        return {name: _decode(item) for name, item in value.items()}
+        return {name: decode(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_decode(item) for item in value]
+        return [decode(item) for item in value]
     return value

@@ -9,14 +9,14 @@ from functools import partial
 import pytest
 import pytest_asyncio
 from interop_cast import Cast, make_cast
-from interop_peers import with_peer
+from interop_peers import peer_param
 
 from awala.testing import Authority
 from helpers.kotlin_peer import KotlinPeer
 from helpers.node_peer import SETS, NodePeer
 
-JAVASCRIPT = [with_peer(f"js-core-{name}", partial(NodePeer, name), "node") for name in SETS]
-KOTLIN = [with_peer("kotlin-awala", KotlinPeer, "java")]
+JAVASCRIPT = [peer_param(f"js-core-{name}", partial(NodePeer, name), "node") for name in SETS]
+KOTLIN = [peer_param("kotlin-awala", KotlinPeer, "java")]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=[*JAVASCRIPT, *KOTLIN])

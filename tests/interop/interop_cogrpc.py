@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What meets over CogRPC: clients and servers of the peer, ways to ours, and our client."""
+"""What meets over CogRPC: servers of the peer, ways to ours, and our client."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,17 +20,42 @@ from cryptography.x509.oid import NameOID
 from interop_gateways import PeerGateway, PeerInternetGateway
 
 from awala.bindings.cogrpc import CogRpcClient, OutgoingCargo
-from awala.testing import Authority
-from helpers.node_peer import COGRPC_DRIVER, NodePeer
+from awala.testing import Authority, TcpProxy
+from helpers.node_peer import NodePeer
 
 HOST = "localhost"
 """The name that certificates of Internet gateways are for."""
 
+COUNTS = (0, 1, 30)
+"""Cargoes in a delivery or collection."""
 
-def cogrpc_peer(directory: Path, authority: Authority, **options: Any) -> NodePeer:
-    """Return a peer that speaks CogRPC and trusts the authority."""
-    trusted = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(authority.write_ca(directory / "ca.pem"))}
-    return NodePeer(driver=COGRPC_DRIVER, environment=trusted, **options)
+PARCEL = 100_000
+"""Octets of a parcel, or of what takes its place: with 30 of them a delivery can be cut in the middle."""
+
+LOADS = (
+    (0, 100),
+    pytest.param(1, 100, marks=pytest.mark.thorough),
+    (1, PARCEL),
+    (30, 100),
+    (30, PARCEL),
+)
+"""How many cargoes, and octets of the one item in each."""
+
+LARGE_PARCEL = 1_000_000
+"""Octets of a parcel of which four are put into one cargo for a private gateway."""
+
+SOME = 5
+"""Cargoes that get through before a link is cut."""
+
+A_MOMENT = 0.005
+"""Seconds between two looks at what has come."""
+
+
+async def cut_when(link: TcpProxy, arrived: Callable[[], Awaitable[Sized]], count: int = SOME) -> None:
+    """Break the connections over a link once, as soon as so much has arrived."""
+    while len(await arrived()) < count:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(A_MOMENT)
+    await link.drop_connections()
 
 
 # ---- servers of the peer ---------------------------------------------------------------------------------
@@ -128,11 +154,13 @@ def port_in(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def way_to_courier(port: int) -> dict[str, str]:
-    return {"way": "courier", "address": f"127.0.0.1:{port}"}
+def way_to_courier(port: int, host: str = "127.0.0.1") -> dict[str, str]:
+    """Return how a client of a peer is told to go to a courier."""
+    return {"way": "courier", "address": f"{host}:{port}"}
 
 
 def way_to_internet_gateway(port: int) -> dict[str, str]:
+    """Return how it is told to go to an Internet gateway."""
     return {"way": "internetGateway", "address": f"{HOST}:{port}"}
 
 
@@ -143,18 +171,16 @@ def client_of_internet_gateway(port: int, authority: Authority, **options: Any) 
     )
 
 
-async def deliver(peer: NodePeer, way: dict[str, str], cargoes: Sequence[bytes], **options: Any) -> Any:
-    """Let the peer deliver; return the numbers of the cargoes that were acknowledged, and its error."""
-    return await peer.ask("deliver", to=way, cargoes=cargoes, **options)
+async def client_of_courier(port: int) -> CogRpcClient:
+    """Return our client for a courier on this machine."""
+    return await CogRpcClient.for_courier("127.0.0.1", port)
 
 
-async def collect(peer: NodePeer, way: dict[str, str], authorization: bytes, **options: Any) -> Any:
-    """Let the peer collect; return the cargoes that it got, and its error."""
-    return await peer.ask("collect", **{"from": way}, authorization=authorization, **options)
-
-
-async def deliver_ours(client: CogRpcClient, cargoes: Sequence[bytes], safe: list[bytes]) -> None:
-    """Deliver with our client; what was acknowledged goes to ``safe`` as it comes."""
+async def deliver_ours(
+    client: CogRpcClient, cargoes: Sequence[bytes], safe: list[bytes] | None = None
+) -> list[bytes]:
+    """Deliver with our client; return what was acknowledged, which goes to ``safe`` as it comes."""
+    safe = [] if safe is None else safe
 
     async def outgoing() -> AsyncIterator[OutgoingCargo]:
         for number, cargo in enumerate(cargoes):
@@ -162,12 +188,17 @@ async def deliver_ours(client: CogRpcClient, cargoes: Sequence[bytes], safe: lis
 
     async with client, aclosing(client.deliver(outgoing())) as acknowledged:
         async for number in acknowledged:
-            safe.append(cargoes[int(number)])  # noqa: PERF401 - what came before a cut counts
+            safe.append(cargoes[int(number)])
+    return safe
 
 
-async def collect_ours(client: CogRpcClient, authorization: bytes, got: list[bytes]) -> None:
-    """Collect with our client, and acknowledge; the cargo goes to ``got`` as it comes."""
+async def collect_ours(
+    client: CogRpcClient, authorization: bytes, got: list[bytes] | None = None
+) -> list[bytes]:
+    """Collect with our client, and acknowledge; return the cargo, which goes to ``got`` as it comes."""
+    got = [] if got is None else got
     async with client, aclosing(client.collect(authorization)) as collected:
         async for incoming in collected:
             got.append(incoming.cargo)
             await incoming.acknowledge()
+    return got

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Gateways that a peer made, endpoints behind private ones, and parcels for and by these."""
+"""Gateways that the npm packages made, endpoints behind private gateways, and parcels for and by these."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class PeerGateway:
         """Return all that is in these cargoes, each of which must be for this gateway and authorised."""
         return [item for cargo in cargoes for item in await self._ask("unpack", cargo=cargo)]
 
-    async def household(self, key: IdentityPrivateKey | None = None) -> Household:
+    async def household(self) -> Household:
         """Return an endpoint behind this gateway."""
-        key = key or identity_key("js", "ep")
+        key = identity_key("js", "ep")
         octets = await self._ask("registerEndpoint", publicKey=key.public_key.spki)
         registration = Registration.parse(octets)
         return Household(key, registration.node_certificate, registration.gateway_certificate)
@@ -108,11 +108,11 @@ class Household:
                 message_id=str(uuid.uuid4()),
                 creation_date=(now - BACKDATING).replace(microsecond=0),
                 ttl=TTL,
-                payload=number.to_bytes(4) + bytes(size - 4),
+                payload=payload,
                 sender_certificate=authorization,
                 sender_chain=(self.certificate, self.gateway),
             ).serialize(sender)
-            for number in range(count)
+            for payload in items(count, size)
         ]
 
 
@@ -169,7 +169,12 @@ async def open_peer_internet_gateway(peer: NodePeer, address: str = ADDRESS) -> 
     return PeerInternetGateway(peer, opened["gateway"], opened["id"])
 
 
-# ---- parcels ---------------------------------------------------------------------------------------------
+# ---- parcels and other items -----------------------------------------------------------------------------
+
+
+def items(count: int, size: int = 100) -> list[bytes]:
+    """Return different items of ``size`` octets, in their order."""
+    return [number.to_bytes(4) + bytes(size - 4) for number in range(count)]
 
 
 def to_the_internet(endpoint: IdentityPrivateKey, count: int, size: int = 100) -> list[bytes]:
@@ -184,10 +189,10 @@ def to_the_internet(endpoint: IdentityPrivateKey, count: int, size: int = 100) -
             message_id=str(uuid.uuid4()),
             creation_date=(now - BACKDATING).replace(microsecond=0),
             ttl=TTL,
-            payload=number.to_bytes(4) + bytes(size - 4),
+            payload=payload,
             sender_certificate=certificate,
         ).serialize(endpoint)
-        for number in range(count)
+        for payload in items(count, size)
     ]
 
 
@@ -197,6 +202,6 @@ def acknowledgements(parcels: Sequence[bytes]) -> list[bytes]:
     return [ParcelCollectionAck(p.sender_id, p.recipient.id, p.message_id).serialize() for p in read]
 
 
-def one_each(items: Sequence[bytes]) -> list[list[bytes]]:
+def one_each(contents: Sequence[bytes]) -> list[list[bytes]]:
     """Return loads of one item."""
-    return [[item] for item in items]
+    return [[item] for item in contents]

@@ -12,10 +12,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from interop_cogrpc import HOST, port_in, way_to_courier, way_to_internet_gateway
+from interop_cogrpc import A_MOMENT, HOST, cut_when, port_in, way_to_courier, way_to_internet_gateway
 from interop_gateways import ADDRESS, Household, PeerGateway, PeerInternetGateway
+from interop_kotlin_gateways import KotlinGateway
 
-from awala.base.clock import Clock, SystemClock
+from awala.base.clock import Clock
 from awala.bindings.cogrpc import CogRpcClient, CogRpcServer, make_courier_certificate
 from awala.bindings.errors import UnreachableError
 from awala.crypto import IdentityPrivateKey
@@ -47,12 +48,13 @@ from awala.nodes.private_gateway.node import PrivateGateway, open_private_gatewa
 from awala.nodes.private_gateway.root import create_private_gateway
 from awala.spool.model import Hop
 from awala.spool.port import Spool
-from awala.testing import Authority
+from awala.testing import Authority, ChaosProxy
 from helpers.cast import identity_key
 
 ANY_PORT = DoorConfig(listen="127.0.0.1:0")
 ALL = 1 << 30
-A_MOMENT = 0.005
+UNPACKING = 30.0
+"""Seconds in which all cargo must have been unpacked."""
 
 
 async def resting(spool: Spool, hop: Hop) -> list[bytes]:
@@ -74,14 +76,18 @@ class OurInternetGateway:
         """How the peer reaches it."""
         return way_to_internet_gateway(self.port)
 
-    async def mailbox(self, gateway: PeerGateway) -> list[bytes]:
-        """Return the parcels that wait for a private gateway, once all cargo is unpacked."""
-        spool = self.node._spool
-        while UNPACK_HOP in await spool.totals():  # noqa: ASYNC110 - the spool tells of arrivals only
-            await asyncio.sleep(A_MOMENT)
-        return await resting(spool, Hop(GATEWAY, gateway.id))
+    async def arrived(self, gateway: PeerGateway | KotlinGateway) -> list[bytes]:
+        """Return the parcels that wait for a private gateway by now."""
+        return await resting(self.node._spool, Hop(GATEWAY, gateway.id))
 
-    async def put(self, gateway: PeerGateway, parcels: Sequence[bytes]) -> None:
+    async def mailbox(self, gateway: PeerGateway | KotlinGateway) -> list[bytes]:
+        """Return the parcels that wait for a private gateway, once all cargo is unpacked."""
+        async with asyncio.timeout(UNPACKING):
+            while UNPACK_HOP in await self.node._spool.totals():  # noqa: ASYNC110 - it tells of arrivals only
+                await asyncio.sleep(A_MOMENT)
+        return await self.arrived(gateway)
+
+    async def put(self, gateway: PeerGateway | KotlinGateway, parcels: Sequence[bytes]) -> None:
         """Have parcels wait for a private gateway, as if its Internet side had brought them."""
         for parcel in parcels:
             await self.node.internet_door.deliver(parcel)
@@ -104,15 +110,32 @@ async def our_internet_gateway(
 
 @dataclass(frozen=True)
 class OurCourier:
-    """A courier of ours, with its door at ``port``."""
+    """A courier of ours, with its door at ``host`` and ``port``, where a ``link`` leads to as well."""
 
     node: Any
+    host: str
     port: int
+    link: ChaosProxy
 
     @property
     def way(self) -> dict[str, str]:
         """How the peer reaches it."""
-        return way_to_courier(self.port)
+        return way_to_courier(self.port, self.host)
+
+    @property
+    def by_link(self) -> dict[str, str]:
+        """How the peer reaches it over the link."""
+        return way_to_courier(self.link.port, self.host)
+
+    async def weather(self, **weather: dict[str, float]) -> None:
+        """Set the weather on the link, by direction."""
+        for direction, values in weather.items():
+            for name, value in values.items():
+                setattr(getattr(self.link, direction), name, value)
+
+    async def cut_when(self, on_board: int) -> None:
+        """Break the connections over the link once, when there are so many outgoing cargoes."""
+        await cut_when(self.link, self.outgoing, on_board)
 
     async def load(self, cargoes: Sequence[bytes]) -> None:
         """Give it cargo."""
@@ -133,6 +156,14 @@ class OurCourier:
 
 
 @asynccontextmanager
+async def at_a_link(node: Any, address: str) -> AsyncIterator[OurCourier]:
+    """Have a link, of the same host, that leads to the courier at an address."""
+    host, port = address.rpartition(":")[0], port_in(address)
+    async with ChaosProxy(host, port, host=host) as link:
+        yield OurCourier(node, host, port, link)
+
+
+@asynccontextmanager
 async def our_travelling_courier(
     directory: Path, clock: Clock, connect: Callable[[str], Awaitable[CogRpcClient]]
 ) -> AsyncIterator[OurCourier]:
@@ -142,8 +173,9 @@ async def our_travelling_courier(
         open_courier(StorageConfig(directory=directory), clock=clock, connect=connect) as node,
         in_background(node.run()),
         CogRpcServer.for_courier(node.door, "127.0.0.1:0", tls=tls) as server,
+        at_a_link(node, server.address) as courier,
     ):
-        yield OurCourier(node, port_in(server.address))
+        yield courier
 
 
 @dataclass(frozen=True)
@@ -208,11 +240,14 @@ async def our_private_gateway(
 
 @asynccontextmanager
 async def our_courier(
-    directory: Path, *, clock: Clock | None = None, quota: int | None = None
+    directory: Path, *, host: str = "127.0.0.1", quota: int | None = None
 ) -> AsyncIterator[OurCourier]:
     """Run a courier of ours, which shows a certificate of its own making."""
-    storage = StorageConfig(directory=directory, quota=quota)
-    async with run_courier(
-        CourierConfig(storage=storage, cogrpc=ANY_PORT), clock or SystemClock()
-    ) as running:
-        yield OurCourier(running.node, port_in(running.addresses["cogrpc"]))
+    config = CourierConfig(
+        storage=StorageConfig(directory=directory, quota=quota), cogrpc=DoorConfig(listen=f"{host}:0")
+    )
+    async with (
+        run_courier(config) as running,
+        at_a_link(running.node, running.addresses["cogrpc"]) as courier,
+    ):
+        yield courier

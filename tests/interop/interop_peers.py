@@ -11,6 +11,6 @@ import pytest
 from helpers.json_peer import JsonPeer
 
 
-def with_peer(name: str, start: Callable[..., JsonPeer], *tools: str) -> Any:
+def peer_param(name: str, start: Callable[..., JsonPeer], *tools: str) -> Any:
     """Return a peer as a parameter: its name in the table, what starts it, and the tools that it takes."""
     return pytest.param(start, id=name, marks=(pytest.mark.cell(peer=name), pytest.mark.requires(*tools)))

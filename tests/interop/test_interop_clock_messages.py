@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from interop_cast import EXAMPLES, a_message, example, made_by_peer, opened, read_by_peer, seal
 from interop_clocks import CLOCKS
-from interop_peers import with_peer
+from interop_peers import peer_param
 
 from awala.messages import InvalidMessageError, RegistrationAuthorization
 from helpers.json_peer import PeerError
@@ -21,9 +21,9 @@ APP_BACKDATING = timedelta(minutes=5)
 
 
 CORES = (
-    with_peer("js-core-production", partial(NodePeer, PRODUCTION), "node"),
-    with_peer("js-core-newest", partial(NodePeer, NEWEST), "node"),
-    with_peer("kotlin-awala", KotlinPeer, "java", "faketime"),
+    peer_param("js-core-production", partial(NodePeer, PRODUCTION), "node"),
+    peer_param("js-core-newest", partial(NodePeer, NEWEST), "node"),
+    peer_param("kotlin-awala", KotlinPeer, "java", "faketime"),
 )
 
 

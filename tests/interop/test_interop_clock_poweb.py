@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 from interop_clocks import CLOCKS
-from interop_peers import with_peer
+from interop_peers import peer_param
 from interop_poweb import private_gateway, uplink
 from interop_poweb_clients import JsClient, KotlinClient, once, recipients_of, register
 
 CLIENTS = (
-    with_peer("js-poweb", JsClient, "node"),
-    with_peer("kotlin-poweb", KotlinClient, "java", "faketime"),
+    peer_param("js-poweb", JsClient, "node"),
+    peer_param("kotlin-poweb", KotlinClient, "java", "faketime"),
 )
 
 

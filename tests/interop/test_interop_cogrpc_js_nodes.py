@@ -6,14 +6,14 @@ from __future__ import annotations
 import pytest
 from interop_cogrpc import (
     client_of_internet_gateway,
-    cogrpc_peer,
-    collect,
-    deliver,
     open_peer_courier,
     serving_internet_gateway,
+    way_to_internet_gateway,
 )
+from interop_cogrpc_peers import JsCogRpc
 from interop_gateways import (
     acknowledgements,
+    items,
     one_each,
     open_peer_gateway,
     open_peer_internet_gateway,
@@ -31,7 +31,7 @@ CUT_AFTER = 3
 
 @pytest.fixture
 async def peer(tmp_path, authority):
-    async with cogrpc_peer(tmp_path, authority) as node_peer:
+    async with JsCogRpc(tmp_path, authority) as node_peer:
         yield node_peer
 
 
@@ -76,10 +76,6 @@ async def courier(tmp_path, road):
 
 async def trip(courier):
     return [step async for step in courier.node.trip.run()][-1]
-
-
-def items(count, size=100):
-    return [number.to_bytes(4) + bytes(size - 4) for number in range(count)]
 
 
 @pytest.mark.cell("cogrpc-visit")
@@ -138,8 +134,8 @@ async def test_our_courier_carries_between_a_private_gateway_and_an_internet_gat
     peer, internet_gateway, gateway, courier, road, authority
 ):
     cargoes = await gateway.fill(*one_each(items(3)))
-    await deliver(peer, courier.way, cargoes)
-    await collect(peer, courier.way, await gateway.authorize())
+    await peer.deliver(courier.way, cargoes)
+    await peer.collect(courier.way, await gateway.authorize())
     await internet_gateway.keep(gateway.id, *one_each(items(2)))
 
     async with serving_internet_gateway(internet_gateway, authority) as server:
@@ -152,7 +148,7 @@ async def test_our_courier_carries_between_a_private_gateway_and_an_internet_gat
     assert sorted(report["cargoes"]) == sorted(cargoes)
     assert await courier.outgoing() == []
     assert await courier.requests(gateway.id) == []
-    brought = await collect(peer, courier.way, await gateway.authorize())
+    brought = await peer.collect(courier.way, await gateway.authorize())
     assert sorted(await gateway.unpack(brought["cargoes"])) == items(2)
 
 
@@ -161,8 +157,8 @@ async def test_what_an_internet_gateway_cut_is_carried_there_and_back_by_the_nex
     peer, internet_gateway, gateway, courier, road, authority
 ):
     cargoes = await gateway.fill(*one_each(items(5)))
-    await deliver(peer, courier.way, cargoes)
-    await collect(peer, courier.way, await gateway.authorize())
+    await peer.deliver(courier.way, cargoes)
+    await peer.collect(courier.way, await gateway.authorize())
     await internet_gateway.keep(gateway.id, *one_each(items(5)))
 
     taken = []
@@ -177,7 +173,7 @@ async def test_what_an_internet_gateway_cut_is_carried_there_and_back_by_the_nex
     assert set(taken) == set(cargoes)
     assert await courier.outgoing() == []
     assert await courier.requests(gateway.id) == []
-    brought = await collect(peer, courier.way, await gateway.authorize())
+    brought = await peer.collect(courier.way, await gateway.authorize())
     assert set(await gateway.unpack(brought["cargoes"])) == set(items(5))
 
 
@@ -186,12 +182,12 @@ async def test_our_courier_drops_an_authorisation_that_another_courier_has_used(
     peer, internet_gateway, gateway, courier, road, authority
 ):
     authorization = await gateway.authorize()
-    await collect(peer, courier.way, authorization)
+    await peer.collect(courier.way, authorization)
 
     async with serving_internet_gateway(internet_gateway, authority) as server:
         road.port = server.port
-        way = {"way": "internetGateway", "address": f"localhost:{server.port}"}
-        assert (await collect(peer, way, authorization))["error"] is None
+        way = way_to_internet_gateway(server.port)
+        assert (await peer.collect(way, authorization))["error"] is None
         last = await trip(courier)
 
     assert (last.collected, last.failures) == (0, ())

@@ -5,22 +5,23 @@ from __future__ import annotations
 
 import pytest
 from interop_cogrpc import (
+    COUNTS,
+    client_of_courier,
     client_of_internet_gateway,
-    cogrpc_peer,
     collect_ours,
     deliver_ours,
     open_peer_courier,
     serving_internet_gateway,
 )
-from interop_gateways import one_each, open_peer_gateway, open_peer_internet_gateway
+from interop_cogrpc_peers import JsCogRpc
+from interop_gateways import items, one_each, open_peer_gateway, open_peer_internet_gateway
 
-from awala.bindings.cogrpc import CogRpcClient, Fulfilled, PeerFullError
+from awala.bindings.cogrpc import Fulfilled, PeerFullError
 from awala.bindings.errors import MalformedError, UnauthenticatedError, UnreachableError
 from awala.messages.limits import CARGO_TARGET_INTERNET
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.cell(peer="js-cogrpc")]
 
-COUNTS = (0, pytest.param(1, marks=pytest.mark.thorough), 30)
 CUT_AFTER = 12
 """The message at which a server cuts everything."""
 
@@ -30,7 +31,7 @@ LARGEST_ITEM = CARGO_TARGET_INTERNET - 20
 
 @pytest.fixture
 async def peer(tmp_path, authority):
-    async with cogrpc_peer(tmp_path, authority) as node_peer:
+    async with JsCogRpc(tmp_path, authority) as node_peer:
         yield node_peer
 
 
@@ -49,14 +50,6 @@ async def courier(peer):
     return await open_peer_courier(peer)
 
 
-def items(count, size=100):
-    return [number.to_bytes(4) + bytes(size - 4) for number in range(count)]
-
-
-def client_of_courier(server):
-    return CogRpcClient.for_courier("127.0.0.1", server.port)
-
-
 # ---- the Internet gateway --------------------------------------------------------------------------------
 
 
@@ -64,9 +57,8 @@ def client_of_courier(server):
 @pytest.mark.parametrize("count", COUNTS)
 async def test_we_deliver_cargo_to_an_internet_gateway(internet_gateway, gateway, authority, count):
     cargoes = await gateway.fill(*one_each(items(count)))
-    safe = []
     async with serving_internet_gateway(internet_gateway, authority) as server:
-        await deliver_ours(client_of_internet_gateway(server.port, authority), cargoes, safe)
+        safe = await deliver_ours(client_of_internet_gateway(server.port, authority), cargoes)
         report = await server.report()
 
     assert safe == cargoes == report["cargoes"]
@@ -79,10 +71,10 @@ async def test_we_collect_cargo_from_an_internet_gateway_that_ignores_acknowledg
     internet_gateway, gateway, authority, count
 ):
     await internet_gateway.keep(gateway.id, *one_each(items(count)))
-    got = []
     async with serving_internet_gateway(internet_gateway, authority) as server:
-        client = client_of_internet_gateway(server.port, authority)
-        await collect_ours(client, await gateway.authorize(), got)
+        got = await collect_ours(
+            client_of_internet_gateway(server.port, authority), await gateway.authorize()
+        )
 
     assert await gateway.unpack(got) == items(count)
 
@@ -90,12 +82,13 @@ async def test_we_collect_cargo_from_an_internet_gateway_that_ignores_acknowledg
 @pytest.mark.cell("cogrpc-serve-internet-largest")
 async def test_we_exchange_the_largest_cargo_with_an_internet_gateway(internet_gateway, gateway, authority):
     (item,) = items(1, LARGEST_ITEM)
-    cargoes, safe, got = await gateway.fill([item]), [], []
+    cargoes = await gateway.fill([item])
     await internet_gateway.keep(gateway.id, [item])
     async with serving_internet_gateway(internet_gateway, authority) as server:
-        await deliver_ours(client_of_internet_gateway(server.port, authority), cargoes, safe)
-        client = client_of_internet_gateway(server.port, authority)
-        await collect_ours(client, await gateway.authorize(), got)
+        safe = await deliver_ours(client_of_internet_gateway(server.port, authority), cargoes)
+        got = await collect_ours(
+            client_of_internet_gateway(server.port, authority), await gateway.authorize()
+        )
         taken = (await server.report())["cargoes"]
 
     assert safe == cargoes == taken
@@ -107,10 +100,10 @@ async def test_bad_cargo_is_acknowledged_by_an_internet_gateway_as_if_it_were_go
     internet_gateway, gateway, authority
 ):
     first, last = await gateway.fill(*one_each(items(2)))
-    safe = []
     async with serving_internet_gateway(internet_gateway, authority) as server:
-        client = client_of_internet_gateway(server.port, authority)
-        await deliver_ours(client, [first, b"rubbish", last], safe)
+        safe = await deliver_ours(
+            client_of_internet_gateway(server.port, authority), [first, b"rubbish", last]
+        )
         report = await server.report()
 
     assert safe == [first, b"rubbish", last]
@@ -126,9 +119,7 @@ async def test_we_learn_from_an_internet_gateway_why_it_refuses_an_authorisation
     async with serving_internet_gateway(internet_gateway, authority) as server:
 
         async def collect(octets):
-            got = []
-            await collect_ours(client_of_internet_gateway(server.port, authority), octets, got)
-            return got
+            return await collect_ours(client_of_internet_gateway(server.port, authority), octets)
 
         with pytest.raises(UnauthenticatedError):
             await collect(b"rubbish")
@@ -186,9 +177,8 @@ async def test_a_collection_that_an_internet_gateway_cut_is_completed_with_the_s
 @pytest.mark.parametrize("count", COUNTS)
 async def test_we_deliver_cargo_to_a_courier(gateway, courier, count):
     cargoes = await gateway.fill(*one_each(items(count)))
-    safe = []
     async with courier.serving() as server:
-        await deliver_ours(await client_of_courier(server), cargoes, safe)
+        safe = await deliver_ours(await client_of_courier(server.port), cargoes)
         assert (await server.report())["cargoes"] == cargoes
 
     assert safe == cargoes
@@ -200,9 +190,9 @@ async def test_we_collect_cargo_from_a_courier_which_lets_go_of_what_we_acknowle
     internet_gateway, gateway, courier, count
 ):
     await courier.board(gateway, await internet_gateway.cargoes_for(gateway, *one_each(items(count))))
-    authorization, got = await gateway.authorize(), []
+    authorization = await gateway.authorize()
     async with courier.serving() as server:
-        await collect_ours(await client_of_courier(server), authorization, got)
+        got = await collect_ours(await client_of_courier(server.port), authorization)
 
     assert await gateway.unpack(got) == items(count)
     assert await courier.cargoes() == []
@@ -212,11 +202,11 @@ async def test_we_collect_cargo_from_a_courier_which_lets_go_of_what_we_acknowle
 @pytest.mark.cell("cogrpc-serve-courier-largest")
 async def test_we_exchange_the_largest_cargo_with_a_courier(internet_gateway, gateway, courier):
     (item,) = items(1, LARGEST_ITEM)
-    cargoes, safe, got = await gateway.fill([item]), [], []
+    cargoes = await gateway.fill([item])
     await courier.board(gateway, await internet_gateway.cargoes_for(gateway, [item]))
     async with courier.serving() as server:
-        await deliver_ours(await client_of_courier(server), cargoes, safe)
-        await collect_ours(await client_of_courier(server), await gateway.authorize(), got)
+        safe = await deliver_ours(await client_of_courier(server.port), cargoes)
+        got = await collect_ours(await client_of_courier(server.port), await gateway.authorize())
 
     assert safe == cargoes
     assert await gateway.unpack(got) == [item]
@@ -228,7 +218,7 @@ async def test_we_learn_that_a_courier_refuses_a_cargo(gateway, courier):
     cargoes, safe = await gateway.fill([b"item"]), []
     async with courier.serving() as server:
         with pytest.raises(MalformedError):
-            await deliver_ours(await client_of_courier(server), [*cargoes, b"rubbish"], safe)
+            await deliver_ours(await client_of_courier(server.port), [*cargoes, b"rubbish"], safe)
 
     assert safe == cargoes
 
@@ -239,7 +229,7 @@ async def test_we_learn_that_a_courier_has_no_room(peer, gateway):
     courier = await open_peer_courier(peer, room=25_000)
     async with courier.serving() as server:
         with pytest.raises(PeerFullError):
-            await deliver_ours(await client_of_courier(server), cargoes, safe)
+            await deliver_ours(await client_of_courier(server.port), cargoes, safe)
 
     assert safe == cargoes[:2]
 
@@ -249,9 +239,8 @@ async def test_a_courier_gives_nothing_for_a_bad_authorisation_and_says_nothing(
     internet_gateway, gateway, courier
 ):
     await courier.board(gateway, await internet_gateway.cargoes_for(gateway, [b"item"]))
-    got = []
     async with courier.serving() as server:
-        await collect_ours(await client_of_courier(server), b"rubbish", got)
+        got = await collect_ours(await client_of_courier(server.port), b"rubbish")
 
     assert got == []
     assert len(await courier.cargoes()) == 1
@@ -262,13 +251,13 @@ async def test_a_delivery_that_a_courier_cut_is_completed_by_another(gateway, co
     cargoes, safe = await gateway.fill(*one_each(items(30))), []
     async with courier.serving(cutAfter=CUT_AFTER) as server:
         with pytest.raises(UnreachableError):
-            await deliver_ours(await client_of_courier(server), cargoes, safe)
+            await deliver_ours(await client_of_courier(server.port), cargoes, safe)
         before = (await server.report())["cargoes"]
     assert set(safe) <= set(before)
 
     rest = [cargo for cargo in cargoes if cargo not in safe]
     async with courier.serving() as server:
-        await deliver_ours(await client_of_courier(server), rest, safe)
+        await deliver_ours(await client_of_courier(server.port), rest, safe)
         after = (await server.report())["cargoes"]
 
     assert sorted(safe) == sorted(cargoes)
@@ -281,10 +270,10 @@ async def test_a_collection_that_a_courier_cut_is_completed_by_another(internet_
     before, after = [], []
     async with courier.serving(cutAfter=CUT_AFTER) as server:
         with pytest.raises(UnreachableError):
-            await collect_ours(await client_of_courier(server), await gateway.authorize(), before)
+            await collect_ours(await client_of_courier(server.port), await gateway.authorize(), before)
     left = await courier.cargoes()
     async with courier.serving() as server:
-        await collect_ours(await client_of_courier(server), await gateway.authorize(), after)
+        await collect_ours(await client_of_courier(server.port), await gateway.authorize(), after)
 
     assert sorted(after) == left
     assert set(await gateway.unpack([*before, *after])) == set(items(30))

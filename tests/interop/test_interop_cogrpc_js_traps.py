@@ -7,14 +7,11 @@ import base64
 
 import pytest
 from interop_cogrpc import (
-    cogrpc_peer,
-    collect,
-    deliver,
     open_peer_courier,
     serving_internet_gateway,
-    way_to_courier,
     way_to_internet_gateway,
 )
+from interop_cogrpc_peers import JsCogRpc, everything
 from interop_gateways import one_each, open_peer_gateway, open_peer_internet_gateway, to_the_internet
 from interop_nodes import our_courier, our_internet_gateway, our_private_gateway
 
@@ -35,7 +32,7 @@ METADATA_LIMIT = 6000
 
 @pytest.fixture
 async def peer(tmp_path, authority):
-    async with cogrpc_peer(tmp_path, authority) as node_peer:
+    async with JsCogRpc(tmp_path, authority) as node_peer:
         yield node_peer
 
 
@@ -88,7 +85,7 @@ async def test_trap_22_cargo_by_our_internet_gateway_is_small_enough_for_phones(
         gateway = await open_peer_gateway(peer, internet_gateway.node.gateway_door)
         parcels = (await gateway.household()).parcels(9, 1_300_000)
         await internet_gateway.put(gateway, parcels)
-        collected = await collect(peer, internet_gateway.way, await gateway.authorize())
+        collected = await peer.collect(internet_gateway.way, await gateway.authorize())
 
     assert sorted(await gateway.unpack(collected["cargoes"])) == sorted(parcels)
     assert len(collected["cargoes"]) == 3
@@ -114,7 +111,7 @@ async def test_trap_24_cargo_by_our_internet_gateway_embeds_the_certificate_of_i
     async with our_internet_gateway(tmp_path / "internet-gateway", authority) as internet_gateway:
         gateway = await open_peer_gateway(peer, internet_gateway.node.gateway_door)
         await internet_gateway.put(gateway, (await gateway.household()).parcels(1))
-        (octets,) = (await collect(peer, internet_gateway.way, await gateway.authorize()))["cargoes"]
+        (octets,) = (await peer.collect(internet_gateway.way, await gateway.authorize()))["cargoes"]
 
     cargo = Cargo.parse(octets)
     assert [certificate.encoding for certificate in cargo.sender_chain] == [gateway.certificate.encoding]
@@ -131,14 +128,12 @@ async def test_trap_29_the_client_stops_when_nothing_is_pending_so_we_hold_ackno
     distant = await open_peer_internet_gateway(peer)
     gateway = await open_peer_gateway(peer, distant)
     cargoes = await gateway.fill(*one_each([b"one", b"two", b"three"]))
-    all_of_them = {"acknowledged": [0, 1, 2], "error": None}
-    only_one = {"acknowledged": [0], "error": None}
 
     async with serving_internet_gateway(distant, authority) as server:
         way = way_to_internet_gateway(server.port)
-        assert await deliver(peer, way, cargoes, pause=1000) == only_one
+        assert await peer.deliver(way, cargoes, pause=1000) == everything(1)
     async with our_courier(tmp_path / "courier") as courier:
-        assert await deliver(peer, way_to_courier(courier.port), cargoes, pause=50) == all_of_them
+        assert await peer.deliver(courier.way, cargoes, pause=50) == everything(3)
 
 
 async def test_the_client_leaves_without_an_error_when_its_own_cargo_is_long_in_coming(peer, tmp_path):
@@ -146,7 +141,7 @@ async def test_the_client_leaves_without_an_error_when_its_own_cargo_is_long_in_
     cargoes = await gateway.fill([b"one"], [b"two"])
 
     async with our_courier(tmp_path / "courier") as courier:
-        delivered = await deliver(peer, way_to_courier(courier.port), cargoes, pause=1000)
+        delivered = await peer.deliver(courier.way, cargoes, pause=1000)
 
-        assert delivered == {"acknowledged": [0], "error": None}
+        assert delivered == everything(1)
         assert await courier.outgoing() == cargoes[:1]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from interop_peers import with_peer
+from interop_peers import peer_param
 from interop_poweb import ADDRESS, internet_gateway, private_gateway, sender_at, uplink
 from interop_poweb_clients import JsClient, KotlinClient, once, recipients_of, register
 
@@ -40,7 +40,7 @@ def at(*doors, showing):
     )
 
 
-CLIENTS = (with_peer("js-poweb", JsClient, "node"), with_peer("kotlin-poweb", KotlinClient, "java"))
+CLIENTS = (peer_param("js-poweb", JsClient, "node"), peer_param("kotlin-poweb", KotlinClient, "java"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", params=CLIENTS)
