@@ -125,12 +125,13 @@ class ChaosProxy(TcpProxy):
             while rest:
                 while weather.stalled:
                     await self._clock.sleep(_TICK)
-                size = len(rest) if weather.rate is None else max(1, int(weather.rate * _TICK))
+                share = len(rest) if weather.rate is None else max(1, int(weather.rate * _TICK))
+                size = min(share, len(rest))
                 writer.write(rest[:size])
                 await writer.drain()
                 rest = rest[size:]
                 if weather.rate is not None:
-                    await self._clock.sleep(_TICK)
+                    await self._clock.sleep(size / weather.rate)
         if not weather.swallows:
             with contextlib.suppress(OSError):
                 writer.write_eof()
