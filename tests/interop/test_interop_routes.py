@@ -203,6 +203,7 @@ async def test_a_private_gateway_of_the_peer_goes_on_with_a_certificate_that_a_c
     assert new in (await other.given_by(one.id)).authorities
 
     await side.link.mend()
+    side.gateway.node.uplink.kick()  # as `awala gateway sync` does: its back-off may have grown
     await converse(one, other, home.on_line(), rounds=1)
     if isinstance(home.peer, NodePeer):  # Java's clock is set once, when it starts
         await world.pass_time(side, old.not_after - world.net.clock.now() + timedelta(days=1), home.peer)
