@@ -38,6 +38,7 @@ _INSERT, _WRITE, _ACCEPT = "insert and commit", "write and sync", "accept"
 
 _NOTES: Final = (
     "Accept: one message per call, durable when it returns; so many callers do so at the same time.",
+    "The log of the spool has its full length by then, as in a node that has run for a while.",
     "Insert and commit: the same octets in a table without indexes, a commit each, synchronous=FULL.",
     "Write and sync: a new file with the same octets, and fsync.",
     "The floor of small messages is insert and commit, that of large ones write and sync; one caller each.",
@@ -118,6 +119,8 @@ class _Bench:
         self._bare((_INSERT, self._small, 1, 0), insert, MAX_PER_TURN)
         with _write_and_sync(self._directory, self._small) as write:
             self._bare((_WRITE, self._small, 1, 0), write, MAX_PER_TURN)
+        for store in stores:
+            await store.fill_log()
         for count in self._callers:
             for store in stores:
                 await self._accept(store, count, self._small, MAX_PER_TURN)

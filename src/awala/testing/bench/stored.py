@@ -24,6 +24,10 @@ BATCH: Final = 1_000
 STEP: Final = 500
 """How many messages a sweep erases while it is timed."""
 
+BURST: Final = 100
+BURST_OCTETS: Final = 6_000
+"""How many messages are stored between two looks at the log, and their octets."""
+
 HANDED_OVER: Final = 10
 """How many messages are leased, listed, released or acknowledged at once."""
 
@@ -78,6 +82,17 @@ class Stored:
     async def _put(self, count: int, *, life: timedelta = _LIFE, hop: Hop | None = None) -> None:
         batch = [arrival(RESTING, now=self.now, life=life, hop=hop) for _ in range(count)]
         await self.spool.accept(batch, now=self.now)
+
+    async def fill_log(self) -> None:
+        """Take messages over until the log is as long as in a node that has run for a while.
+
+        As long as it grows, each commit waits for the file system to extend a file.
+        """
+        log, before = self.directory / "spool.sqlite-wal", -1
+        while (size := log.stat().st_size) > before:
+            before = size
+            for _ in range(BURST):
+                await self.accept(BURST_OCTETS)
 
     async def accept(self, octets: int) -> float:
         """Take over one message."""
