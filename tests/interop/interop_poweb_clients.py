@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import itemgetter
@@ -65,6 +65,11 @@ class KotlinClient(KotlinPeer):
 
     def __init__(self, directory: Path, authority: Authority, *, ahead: timedelta = timedelta(0)) -> None:
         super().__init__(options=world(directory, authority), ahead=ahead)
+        self._links = AsyncExitStack()
+
+    async def __aexit__(self, *details: object) -> None:
+        await super().__aexit__(*details)
+        await self._links.aclose()
 
     def delivery_error(self, status: int) -> tuple[str, str]:
         """Return the class and the words of the error that a refusal of a parcel is."""
@@ -74,9 +79,16 @@ class KotlinClient(KotlinPeer):
 
     @asynccontextmanager
     async def way(self, door: dict[str, Any]) -> AsyncIterator[Way]:
-        """Give a link to the door, and the connections that got through: the library does not count them."""
-        async with TcpProxy(HOST, door["port"]) as link:
+        """Give a link to the door, and the connections that got through: the library does not count them.
+
+        Once cut, the link keeps its port for as long as the process runs: the driver never stops a
+        collection, and that must not come to a later link.
+        """
+        link = await self._links.enter_async_context(TcpProxy(HOST, door["port"]))
+        try:
             yield door | {"port": link.port}, lambda: {"connections": link.passed_on}
+        finally:
+            await link.cut()
 
 
 Client: TypeAlias = JsClient | KotlinClient
